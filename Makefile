@@ -1,0 +1,57 @@
+# Everything a person types. Each target makes its own virtual environment first if there is none.
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+DEMO   ?= demo
+
+.PHONY: help demo test test-faults lint bench docs constraints clean
+
+help:  ## What can be typed
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
+
+# uv reads the same constraints several times faster than pip; where it cannot be had, pip does the same job.
+define install
+	@echo "Setting up $(1) (once)"
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "simcampaign needs Python 3.11 or newer; $(PYTHON) is older. Type: make PYTHON=/path/to/python3.11"; exit 2; }
+	@rm -rf $(1) && $(PYTHON) -m venv $(1)
+	@$(1)/bin/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements/uv.txt 2>/dev/null || true
+	@if [ -x $(1)/bin/uv ] && $(1)/bin/uv pip install -q --python $(1)/bin/python --require-hashes -r $(2); then :; \
+	 else $(1)/bin/python -m pip install -q --disable-pip-version-check --require-hashes -r $(2); fi
+	@$(1)/bin/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $(1)/$(3)
+endef
+
+$(VENV)/.demo: pyproject.toml requirements/demo.txt
+	$(call install,$(VENV),requirements/demo.txt,.demo)
+
+$(VENV)/.dev: pyproject.toml requirements/dev.txt
+	$(call install,$(VENV),requirements/dev.txt,.dev)
+	@touch $(VENV)/.demo
+
+demo: $(VENV)/.demo  ## A campaign of real simulations on this machine; type it again: nothing is left to do
+	$(BIN)/python -m flows.run_local_simulations context=demo series=colony parameters=colony context.working_location=$(DEMO)
+
+test: $(VENV)/.dev  ## The tests
+	$(BIN)/python -m pytest -m "not faults"
+
+test-faults: $(VENV)/.dev  ## Slow campaigns of kills and cuts
+	$(BIN)/python -m pytest -m faults
+
+lint: $(VENV)/.dev  ## Style and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: $(VENV)/.dev  ## Side-by-side measurements; each prints ratios
+	$(BIN)/python -m benchmarks
+
+docs: $(VENV)/.dev  ## Check that every command in docs/ works
+	$(BIN)/python -m pytest tests/docs
+
+constraints: $(VENV)/.dev  ## Pin names, versions and hashes again
+	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate --extra demo pyproject.toml requirements/build.in -o requirements/demo.txt
+	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate --extra demo --extra dev -c requirements/demo.txt pyproject.toml requirements/build.in -o requirements/dev.txt
+	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate requirements/uv.in -o requirements/uv.txt
+
+clean:  ## Remove the virtual environment and the demo's results
+	rm -rf $(VENV) $(DEMO)

@@ -1,0 +1,158 @@
+"""Jobs and arrays: what is handed to a site, and what a site says of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class JobState(StrEnum):
+    """Where a job is. The last four are final."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    FINISHED = "finished"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    LOST = "lost"
+
+    @property
+    def active(self) -> bool:
+        """True while the job may still change."""
+        return self in ACTIVE
+
+
+ACTIVE = frozenset({JobState.QUEUED, JobState.RUNNING})
+
+
+class Cause(StrEnum):
+    """Why a job did not finish."""
+
+    APPLICATION = "application"
+    OUT_OF_MEMORY = "out_of_memory"
+    TIMEOUT = "timeout"
+    PREEMPTED = "preempted"
+    INFRASTRUCTURE = "infrastructure"
+    STAGING = "staging"
+    LOST = "lost"
+
+
+@dataclass(frozen=True, slots=True)
+class RunRange:
+    """Consecutive seeds of one condition: ``start_seed`` to ``end_seed``, both included."""
+
+    condition_key: str
+    start_seed: int
+    end_seed: int
+
+    @property
+    def size(self) -> int:
+        """Number of runs in the range."""
+        return self.end_seed - self.start_seed + 1
+
+
+@dataclass(frozen=True, slots=True)
+class Resources:
+    """What one job needs; all jobs of an array have the same."""
+
+    cpus: float = 1.0
+    """Cores."""
+
+    memory_mb: int | None = None
+    """Memory in MiB; None for no limit."""
+
+    timeout_seconds: float | None = None
+    """Wall time in seconds; None for no limit."""
+
+
+@dataclass(frozen=True, slots=True)
+class JobSpec:
+    """One job of an array: one input."""
+
+    index: int
+    """Position in the array, 0 to size - 1: what the site knows the job by."""
+
+    job_id: str
+    """``(array name)_(index)``; the name of its log."""
+
+    input_index: int
+    """The index in the input's file name: what the job is told."""
+
+    input_path: str
+    """Where the job finds its input."""
+
+    seeds: str
+    """The seeds of its runs as text, e.g. ``0-3``."""
+
+
+@dataclass(frozen=True)
+class ArraySpec:
+    """Many jobs submitted in one call."""
+
+    name: str
+    """Deterministic and unique: a site can be asked for the array by it."""
+
+    file_set: str
+    """The group key: ``NAME_GROUP``."""
+
+    working_url: str
+    """The dated location, ending in ``/``."""
+
+    output: str
+    """Where the model writes its outputs, ending in ``/``."""
+
+    command: tuple[str, ...]
+    """Argument list; ``{input}``, ``{output}``, ``{seeds}``, ``{index}``, ``{job_id}`` and ``{model}`` are replaced in each argument."""
+
+    jobs: Sequence[JobSpec]
+    resources: Resources = field(default_factory=Resources)
+    environment: Mapping[str, str] = field(default_factory=dict)
+    """Extra environment of every job."""
+
+    model: str = ""
+    image: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class JobReport:
+    """What a site says of one job. Times are seconds since the epoch; None where unknown."""
+
+    index: int
+    state: JobState
+    cause: Cause | None = None
+    exit_code: int | None = None
+    started: float | None = None
+    ended: float | None = None
+    peak_memory_bytes: int | None = None
+    cpu_seconds: float | None = None
+    message: str = ""
+
+
+@dataclass(frozen=True)
+class ArrayReport:
+    """What a site says of one array since it was last asked.
+
+    ``cursor`` is opaque: it is stored and handed back at the next look, so that a site reports only what changed.
+    ``known`` is False when the site has no record of the array: its active jobs are then lost.
+    """
+
+    cursor: str
+    changes: Sequence[JobReport] = ()
+    known: bool = True
+
+
+def job_environment(array: ArraySpec, job: JobSpec, simulation_type: str = "LOCAL") -> dict[str, str]:
+    """Return what a job is told through its environment, the same at every site."""
+    return {
+        **array.environment,
+        "SIMULATION_TYPE": simulation_type,
+        "BATCH_WORKING_URL": array.working_url,
+        "FILE_SET_NAME": array.file_set,
+        "AWS_BATCH_JOB_ARRAY_INDEX": str(job.input_index),
+        "JOB_ARRAY_INDEX": str(job.input_index),
+        "SIMCAMPAIGN_INPUT": job.input_path,
+        "SIMCAMPAIGN_OUTPUT": array.output,
+        "SIMCAMPAIGN_JOB_ID": job.job_id,
+        "SIMCAMPAIGN_SEEDS": job.seeds,
+    }

@@ -1,0 +1,58 @@
+"""What every site can do. A site is a named configuration of one backend."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from simcampaign.jobs import ArrayReport, ArraySpec
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What a site's backend offers."""
+
+    max_array_size: int | None = None
+    """Jobs in one array; None for no limit."""
+
+    adopts: bool = False
+    """True if ``submit`` of an array whose name the site already knows returns the known one instead of a second."""
+
+    price_per_cpu_hour: float = 0.0
+    """What a core costs for an hour, in the user's currency."""
+
+
+class Site(Protocol):
+    """Where jobs run.
+
+    Every call may raise ``SiteError`` (the site refused or answered nonsense) or ``NetworkError`` (it could not be
+    reached); after either, nothing that is known of a job changes.
+    """
+
+    name: str
+    capabilities: Capabilities
+
+    def submit(self, array: ArraySpec) -> str:
+        """Hand an array over and return the remote id; the caller has written down its intent before."""
+        ...
+
+    def find(self, name: str) -> str | None:
+        """Return the remote id of the array with this name, or None if the site has never seen it."""
+        ...
+
+    def status(self, cursors: Mapping[str, str]) -> Mapping[str, ArrayReport]:
+        """Return what changed in the arrays of these remote ids since the cursor of each ("" at first)."""
+        ...
+
+    def log(self, remote_id: str, index: int) -> bytes | None:
+        """Return what the job printed so far; None if there is nothing."""
+        ...
+
+    def cancel(self, remote_id: str) -> None:
+        """End what has not finished; returns when the request is accepted, not when it is done."""
+        ...
+
+    def clean(self, remote_id: str) -> None:
+        """Remove the site's own files of an array that is over."""
+        ...
