@@ -1,0 +1,197 @@
+"""The ledger's tables, and how a database is opened."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import event
+from sqlalchemy.schema import CreateIndex, CreateTable
+
+from simcampaign.errors import ConfigError, LocationError, NetworkError, Problem, SimcampaignError
+
+VERSION = 1
+
+
+class ArrayState(StrEnum):
+    """Where an array is in the ledger."""
+
+    INTENT = "intent"
+    """Written down, not yet confirmed by the site."""
+
+    SUBMITTED = "submitted"
+    """The site has it."""
+
+    OVER = "over"
+    """Every job has ended."""
+
+    ABANDONED = "abandoned"
+    """Never reached the site; its runs are free again."""
+
+
+OPEN = (ArrayState.INTENT, ArrayState.SUBMITTED)
+
+metadata = sa.MetaData()
+
+versions = sa.Table("simcampaign_versions", metadata, sa.Column("version", sa.Integer, primary_key=True))
+
+campaigns = sa.Table(
+    "campaigns",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("name", sa.String(200), nullable=False),
+    sa.Column("location", sa.String(2000), nullable=False),
+    # Grows with each claim: a plan made from an older version is refused, so that two flows never claim the same run.
+    sa.Column("version", sa.Integer, nullable=False, default=0),
+    sa.UniqueConstraint("name", "location"),
+)
+
+arrays = sa.Table(
+    "arrays",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("campaign_id", sa.ForeignKey("campaigns.id"), nullable=False, index=True),
+    sa.Column("name", sa.String(200), nullable=False, unique=True),
+    sa.Column("group", sa.String(200), nullable=False),
+    sa.Column("digest", sa.String(32), nullable=False),
+    sa.Column("attempt", sa.Integer, nullable=False),
+    sa.Column("site", sa.String(200), nullable=False),
+    sa.Column("date", sa.String(10), nullable=False),
+    sa.Column("model", sa.String(200), nullable=False),
+    sa.Column("size", sa.Integer, nullable=False),
+    sa.Column("first_input", sa.Integer, nullable=False),
+    sa.Column("input_extension", sa.String(50), nullable=False),
+    sa.Column("cpus", sa.Float, nullable=False),
+    sa.Column("price_per_cpu_hour", sa.Float, nullable=False),
+    sa.Column("state", sa.String(20), nullable=False, index=True),
+    sa.Column("remote_id", sa.String(500)),
+    sa.Column("cursor", sa.Text, nullable=False, default=""),
+    sa.Column("owner", sa.String(200), nullable=False),
+    sa.Column("lease_until", sa.Float, nullable=False),
+    sa.Column("created", sa.Float, nullable=False),
+    sa.Column("submitted", sa.Float),
+    sa.Column("last_seen", sa.Float),
+    sa.Column("collected", sa.Boolean, nullable=False, default=False),
+)
+
+jobs = sa.Table(
+    "jobs",
+    metadata,
+    sa.Column("array_id", sa.ForeignKey("arrays.id"), primary_key=True),
+    sa.Column("index", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("state", sa.String(20), nullable=False),
+    sa.Column("cause", sa.String(20)),
+    sa.Column("exit_code", sa.Integer),
+    sa.Column("started", sa.Float),
+    sa.Column("ended", sa.Float),
+    sa.Column("peak_memory_bytes", sa.BigInteger),
+    sa.Column("cpu_seconds", sa.Float),
+    sa.Column("message", sa.Text, nullable=False, default=""),
+)
+
+ranges = sa.Table(
+    "ranges",
+    metadata,
+    sa.Column("array_id", sa.ForeignKey("arrays.id"), primary_key=True),
+    sa.Column("row", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("index", sa.Integer, nullable=False),
+    sa.Column("condition", sa.String(200), nullable=False),
+    sa.Column("start_seed", sa.BigInteger, nullable=False),
+    sa.Column("end_seed", sa.BigInteger, nullable=False),
+    # What the input was made from, and the input of the first seed alone: together they tell a stale output.
+    sa.Column("fingerprint", sa.String(32), nullable=False),
+    sa.Column("rendering", sa.String(32), nullable=False),
+)
+
+
+class Database:
+    """An open database with the ledger's tables."""
+
+    def __init__(self, url: str) -> None:
+        """Open the database and make its tables if they are missing.
+
+        Raises ``ConfigError`` for a URL that is none, ``LocationError`` or ``NetworkError`` if it cannot be opened.
+        """
+        self.url = url
+        try:
+            self.engine = _engine(sa.make_url(url))
+        except (sa.exc.ArgumentError, sa.exc.NoSuchModuleError, ImportError) as error:
+            problem = Problem("SIMCAMPAIGN_LEDGER_URL", _shown(url), str(error), "e.g. sqlite:////path/ledger.sqlite")
+            raise ConfigError([problem]) from error
+        with self.write() as connection:
+            if self.engine.dialect.name == "postgresql":
+                connection.execute(sa.text("SELECT pg_advisory_xact_lock(7203591)"))
+            for table in metadata.sorted_tables:
+                connection.execute(CreateTable(table, if_not_exists=True))
+                for index in table.indexes:
+                    connection.execute(CreateIndex(index, if_not_exists=True))
+            found = connection.scalar(sa.select(versions.c.version))
+            if found is None:
+                connection.execute(sa.insert(versions).values(version=VERSION))
+            elif found != VERSION:
+                reason = f"was written by another version of simcampaign (ledger format {found}, this one reads {VERSION})"
+                raise LocationError(f"ledger {_shown(url)}: {reason}", "use the matching simcampaign, or another ledger")
+
+    @contextmanager
+    def write(self) -> Iterator[sa.Connection]:
+        """Open a transaction that may write; SQLite takes the write lock at once, so that it never has to give up."""
+        with self._errors(), self.engine.connect() as bare:
+            connection = bare.execution_options(write=True)
+            with connection.begin():
+                yield connection
+
+    @contextmanager
+    def read(self) -> Iterator[sa.Connection]:
+        """Open a transaction that only reads."""
+        with self._errors(), self.engine.connect() as connection, connection.begin():
+            yield connection
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except SimcampaignError:
+            raise
+        except sa.exc.DBAPIError as error:
+            reason = str(error.orig).strip().splitlines()[0]
+            if self.engine.dialect.name == "sqlite":
+                hint = "free space, or set SIMCAMPAIGN_LEDGER_URL to a writable place"
+                raise LocationError(f"ledger {_shown(self.url)}: {reason}", hint) from error
+            raise NetworkError(f"ledger {_shown(self.url)}: {reason}", "is the database server up?") from error
+
+
+def _shown(url: str) -> str:
+    """Return the URL without its password."""
+    try:
+        return sa.make_url(url).render_as_string(hide_password=True)
+    except sa.exc.ArgumentError:
+        return "(not a database URL)"
+
+
+def _engine(url: sa.URL) -> sa.Engine:
+    if url.get_backend_name() != "sqlite":
+        return sa.create_engine(url, pool_pre_ping=True)
+    if url.database and url.database != ":memory:":
+        try:
+            Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            hint = "set SIMCAMPAIGN_LEDGER_URL, or SIMCAMPAIGN_HOME, to a writable place"
+            raise LocationError(f"ledger {url.database}: {error.strerror}", hint) from error
+    engine = sa.create_engine(url, connect_args={"timeout": 60})
+    event.listen(engine, "connect", _prepare_sqlite)
+    event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _prepare_sqlite(connection: Any, _record: object) -> None:
+    connection.isolation_level = None  # the driver's own BEGIN comes too late; _begin_sqlite says it
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin_sqlite(connection: sa.Connection) -> None:
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if connection.get_execution_options().get("write") else "BEGIN")
