@@ -1,3 +1,3 @@
-"""simcampaign: every (condition, seed) of a simulation campaign is run exactly once, wherever there is a place to compute."""
+"""Batch simulation campaigns: every (condition, seed) is simulated exactly once, wherever there is a place to compute."""
 
 __version__ = "0.1.0"

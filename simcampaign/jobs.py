@@ -103,7 +103,8 @@ class ArraySpec:
     """Where the model writes its outputs, ending in ``/``."""
 
     command: tuple[str, ...]
-    """Argument list; ``{input}``, ``{output}``, ``{seeds}``, ``{index}``, ``{job_id}`` and ``{model}`` are replaced in each argument."""
+    """Argument list; in each argument ``{input}``, ``{output}``, ``{seeds}``, ``{index}``, ``{job_id}``, ``{model}``,
+    ``{image}``, ``{working}`` and ``{python}`` are replaced."""
 
     jobs: Sequence[JobSpec]
     resources: Resources = field(default_factory=Resources)

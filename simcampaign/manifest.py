@@ -103,7 +103,9 @@ def _key_lengths(names: pl.Series, series: Series | None) -> pl.Series:
             longer.setdefault(row, len(stem) + digits)
         # The greedy match found the last candidate; look for an earlier one in what is left.
         rest = pieces.filter(pl.col("STEM").is_not_null() & ~pl.col("STEM").is_in(known.implode()))
-        pieces = rest.select("ROW", "NAME", pl.col("STEM").str.extract(rf"^(.*_)\d{{{SEED_DIGITS},}}\.", 1).alias("STEM"))
+        pieces = rest.select(
+            "ROW", "NAME", pl.col("STEM").str.extract(rf"^(.*_)\d{{{SEED_DIGITS},}}\.", 1).alias("STEM")
+        )
     if not longer:
         return lengths
     return lengths.scatter(list(longer), list(longer.values()))
@@ -115,10 +117,7 @@ def parse(data: bytes, key: str) -> pl.DataFrame:
     Raises ``LocationError`` that names the key if columns are missing or the data is cut off.
     """
     try:
-        if key.endswith(".parquet"):
-            table = pl.read_parquet(io.BytesIO(data))
-        else:
-            table = _parse_csv(data)
+        table = pl.read_parquet(io.BytesIO(data)) if key.endswith(".parquet") else _parse_csv(data)
     except (pl.exceptions.PolarsError, ValueError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise LocationError(f"manifest {key}: cannot be read: {reason}", _REBUILD) from error

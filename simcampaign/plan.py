@@ -86,7 +86,10 @@ def find_missing(
     where_condition, where_seed = np.nonzero(~present.all(axis=0))
     there = present[:, where_condition, where_seed]
     lacks = pl.concat_list(
-        [pl.when(pl.col(f"f{index}")).then(None).otherwise(pl.lit(extension)) for index, extension in enumerate(extensions)]
+        [
+            pl.when(pl.col(f"f{index}")).then(None).otherwise(pl.lit(extension))
+            for index, extension in enumerate(extensions)
+        ]
     ).list.drop_nulls()
     return pl.DataFrame(
         {

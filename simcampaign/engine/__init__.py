@@ -1,0 +1,1 @@
+"""The engine: submit, reconcile, poll, collect. Prefect knows it; it does not know Prefect."""

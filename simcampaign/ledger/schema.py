@@ -133,8 +133,12 @@ class Database:
             if found is None:
                 connection.execute(sa.insert(versions).values(version=VERSION))
             elif found != VERSION:
-                reason = f"was written by another version of simcampaign (ledger format {found}, this one reads {VERSION})"
-                raise LocationError(f"ledger {_shown(url)}: {reason}", "use the matching simcampaign, or another ledger")
+                reason = (
+                    f"was written by another version of simcampaign (ledger format {found}, this one reads {VERSION})"
+                )
+                raise LocationError(
+                    f"ledger {_shown(url)}: {reason}", "use the matching simcampaign, or another ledger"
+                )
 
     @contextmanager
     def write(self) -> Iterator[sa.Connection]:

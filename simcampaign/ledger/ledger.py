@@ -1,0 +1,332 @@
+"""The ledger: what was meant to run, what was submitted, and how it ended."""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from collections.abc import Callable, Iterable, Sequence
+from itertools import chain, groupby
+from statistics import median
+
+import sqlalchemy as sa
+
+from simcampaign.errors import ConflictError
+from simcampaign.jobs import ACTIVE, ArrayReport, Cause, JobReport, JobState, RunRange
+from simcampaign.ledger.rows import ArrayRow, Claimed, Failure, Intent, Usage
+from simcampaign.ledger.schema import OPEN, ArrayState, Database, arrays, campaigns, jobs, ranges
+from simcampaign.places import data_folder
+from simcampaign.series import group_key
+
+LEASE_SECONDS = 300.0
+"""How long an intent is its owner's alone without being renewed."""
+
+_ACTIVE = sorted(ACTIVE)
+_CHUNK = 20_000
+
+
+def default_url() -> str:
+    """Return ``SIMCAMPAIGN_LEDGER_URL``, or SQLite in the user's data folder."""
+    return os.environ.get("SIMCAMPAIGN_LEDGER_URL") or f"sqlite:///{data_folder() / 'ledger.sqlite'}"
+
+
+class Ledger:
+    """The record of campaigns. Safe to share between processes, and with PostgreSQL between machines."""
+
+    def __init__(self, url: str | None = None, clock: Callable[[], float] = time.time) -> None:
+        """Open the ledger at ``url``, by default that of this user."""
+        self.database = Database(url or default_url())
+        self._clock = clock
+
+    def campaign(self, name: str, location: str) -> int:
+        """Return the id of the campaign of this series in this location, written down if it is new."""
+        key = (campaigns.c.name == name) & (campaigns.c.location == location)
+        with self.database.read() as connection:
+            found = connection.scalar(sa.select(campaigns.c.id).where(key))
+        if found is None:
+            with self.database.write() as connection:
+                found = connection.scalar(sa.select(campaigns.c.id).where(key))
+                if found is None:
+                    row = {"name": name, "location": location, "version": 0}
+                    found = _insert(connection, campaigns, row)
+        return int(found)
+
+    def find_campaign(self, name: str, location: str) -> int | None:
+        """Return the id of the campaign, or None if the ledger has never seen it; writes nothing."""
+        key = (campaigns.c.name == name) & (campaigns.c.location == location)
+        with self.database.read() as connection:
+            return connection.scalar(sa.select(campaigns.c.id).where(key))
+
+    def version(self, campaign_id: int) -> int:
+        """Return the campaign's version: it grows with each claim."""
+        with self.database.read() as connection:
+            return int(connection.scalars(sa.select(campaigns.c.version).where(campaigns.c.id == campaign_id)).one())
+
+    def claim(self, campaign_id: int, version: int, owner: str, intents: Sequence[Intent]) -> list[Claimed]:
+        """Write intents down, all or none, before any site is called.
+
+        Raises ``ConflictError`` if the campaign has another version than the plan was made from: somebody else
+        claimed runs meanwhile, and the plan must be made again.
+        """
+        with self.database.write() as connection:
+            moved = sa.update(campaigns).where(campaigns.c.id == campaign_id, campaigns.c.version == version)
+            if connection.execute(moved.values(version=version + 1)).rowcount != 1:
+                raise ConflictError(
+                    "another campaign run claimed jobs of this series meanwhile",
+                    "plan again; its runs are in flight now",
+                )
+            series = str(connection.scalars(sa.select(campaigns.c.name).where(campaigns.c.id == campaign_id)).one())
+            return [self._write_intent(connection, campaign_id, series, owner, intent) for intent in intents]
+
+    def _write_intent(
+        self, connection: sa.Connection, campaign_id: int, series: str, owner: str, intent: Intent
+    ) -> Claimed:
+        same = (arrays.c.campaign_id == campaign_id) & (arrays.c.digest == intent.digest)
+        attempt = 1 + (connection.scalar(sa.select(sa.func.max(arrays.c.attempt)).where(same)) or 0)
+        place = (
+            (arrays.c.campaign_id == campaign_id) & (arrays.c.group == intent.group) & (arrays.c.date == intent.date)
+        )
+        last = sa.select(sa.func.max(arrays.c.first_input + arrays.c.size)).where(place)
+        first_input = int(connection.scalar(last) or 0)
+        name = array_name(series, intent.group, intent.digest, attempt)
+        now = self._clock()
+        row = {
+            "campaign_id": campaign_id,
+            "name": name,
+            "group": intent.group,
+            "digest": intent.digest,
+            "attempt": attempt,
+            "site": intent.site,
+            "date": intent.date,
+            "model": intent.model,
+            "size": len(intent.inputs),
+            "first_input": first_input,
+            "input_extension": intent.input_extension,
+            "cpus": intent.cpus,
+            "price_per_cpu_hour": intent.price_per_cpu_hour,
+            "state": ArrayState.INTENT,
+            "cursor": "",
+            "owner": owner,
+            "lease_until": now + LEASE_SECONDS,
+            "created": now,
+            "collected": False,
+        }
+        array_id = _insert(connection, arrays, row)
+        _insert_jobs(connection, array_id, intent)
+        return Claimed(array_id, name, first_input)
+
+    def renew(self, array_ids: Sequence[int], owner: str) -> None:
+        """Keep intents for another lease; raises ``ConflictError`` if one of them was taken over."""
+        mine = arrays.c.id.in_(array_ids) & (arrays.c.owner == owner) & (arrays.c.state == ArrayState.INTENT)
+        with self.database.write() as connection:
+            change = sa.update(arrays).where(mine).values(lease_until=self._clock() + LEASE_SECONDS)
+            if connection.execute(change).rowcount != len(array_ids):
+                raise ConflictError("an array that was being submitted was taken over by another campaign run")
+
+    def take_over(self, array: ArrayRow, owner: str) -> bool:
+        """Make an orphaned intent ours; False if somebody else was quicker."""
+        same = (arrays.c.id == array.id) & (arrays.c.owner == array.owner) & (arrays.c.lease_until == array.lease_until)
+        with self.database.write() as connection:
+            change = sa.update(arrays).where(same).values(owner=owner, lease_until=self._clock() + LEASE_SECONDS)
+            return connection.execute(change).rowcount == 1
+
+    def submitted(self, array_id: int, remote_id: str) -> None:
+        """Write down that the site has the array."""
+        now = self._clock()
+        with self.database.write() as connection:
+            values = {"state": ArrayState.SUBMITTED, "remote_id": remote_id, "submitted": now, "last_seen": now}
+            connection.execute(sa.update(arrays).where(arrays.c.id == array_id).values(values))
+
+    def abandon(self, array_id: int) -> None:
+        """Write down that an intent never reached the site; its runs are free again."""
+        with self.database.write() as connection:
+            change = sa.update(arrays).where(arrays.c.id == array_id, arrays.c.state == ArrayState.INTENT)
+            connection.execute(change.values(state=ArrayState.ABANDONED))
+
+    def record(self, array_id: int, report: ArrayReport) -> None:
+        """Write down what the site says; an array that it does not know has its active jobs lost."""
+        with self.database.write() as connection:
+            changes = [_job_values(array_id, change) for change in report.changes]
+            if changes:
+                connection.execute(_JOB_UPDATE, changes)
+            active = (jobs.c.array_id == array_id) & jobs.c.state.in_(_ACTIVE)
+            if not report.known:
+                lost = {"state": JobState.LOST, "cause": Cause.LOST, "message": "the site does not know the array"}
+                connection.execute(sa.update(jobs).where(active).values(lost))
+            values: dict[str, object] = {"cursor": report.cursor, "last_seen": self._clock()}
+            if connection.scalar(sa.select(sa.func.count()).where(active)) == 0:
+                values["state"] = ArrayState.OVER
+            connection.execute(sa.update(arrays).where(arrays.c.id == array_id).values(values))
+
+    def collected(self, array_id: int) -> None:
+        """Write down that logs of an array that is over were saved and its files cleaned."""
+        with self.database.write() as connection:
+            connection.execute(sa.update(arrays).where(arrays.c.id == array_id).values(collected=True))
+
+    def arrays(self, campaign_id: int, *, open_only: bool = False, uncollected: bool = False) -> list[ArrayRow]:
+        """Return the campaign's arrays, oldest first."""
+        query = sa.select(*(arrays.c[field] for field in ArrayRow.__dataclass_fields__)).order_by(arrays.c.id)
+        query = query.where(arrays.c.campaign_id == campaign_id)
+        if open_only:
+            query = query.where(arrays.c.state.in_(OPEN))
+        if uncollected:
+            query = query.where(~arrays.c.collected, arrays.c.state != ArrayState.ABANDONED)
+        with self.database.read() as connection:
+            return [
+                ArrayRow(**{**row, "state": ArrayState(row["state"])}) for row in connection.execute(query).mappings()
+            ]
+
+    def job_counts(self, array_ids: Iterable[int]) -> dict[int, dict[JobState, int]]:
+        """Return the number of jobs per state of each array."""
+        query = sa.select(jobs.c.array_id, jobs.c.state, sa.func.count()).group_by(jobs.c.array_id, jobs.c.state)
+        found: dict[int, dict[JobState, int]] = {array_id: {} for array_id in array_ids}
+        with self.database.read() as connection:
+            for array_id, state, count in connection.execute(query.where(jobs.c.array_id.in_(list(found)))):
+                found[array_id][JobState(state)] = count
+        return found
+
+    def runs(self, campaign_id: int) -> list[tuple[str, int, int, str, str, str]]:
+        """Return every range that was ever submitted, oldest first.
+
+        Rows of condition key, first seed, last seed, job state, fingerprint and rendering; ranges of abandoned
+        arrays are left out. Of rows that share a run the last one tells its state.
+        """
+        query = (
+            sa.select(
+                ranges.c.condition,
+                ranges.c.start_seed,
+                ranges.c.end_seed,
+                jobs.c.state,
+                ranges.c.fingerprint,
+                ranges.c.rendering,
+            )
+            .join(arrays, arrays.c.id == ranges.c.array_id)
+            .join(jobs, (jobs.c.array_id == ranges.c.array_id) & (jobs.c.index == ranges.c.index))
+            .where(arrays.c.campaign_id == campaign_id, arrays.c.state != ArrayState.ABANDONED)
+            .order_by(ranges.c.array_id, ranges.c.row)
+        )
+        with self.database.read() as connection:
+            return [row._tuple() for row in connection.execute(query)]
+
+    def job_ranges(self, array_id: int) -> dict[int, list[RunRange]]:
+        """Return the runs of each job of an array."""
+        columns = (ranges.c.index, ranges.c.condition, ranges.c.start_seed, ranges.c.end_seed)
+        query = sa.select(*columns).where(ranges.c.array_id == array_id).order_by(ranges.c.row)
+        with self.database.read() as connection:
+            rows = connection.execute(query).all()
+        return {index: [RunRange(*row[1:]) for row in rows] for index, rows in groupby(rows, key=lambda row: row[0])}
+
+    def failures(self, campaign_id: int, array_ids: Sequence[int] | None = None, limit: int = 100) -> list[Failure]:
+        """Return jobs that failed, were lost or cancelled, newest array first, at most ``limit``."""
+        ended_badly = (JobState.FAILED, JobState.LOST, JobState.CANCELLED)
+        columns = (arrays.c.id, arrays.c.name, arrays.c.group, arrays.c.date)
+        details = (jobs.c.index, jobs.c.state, jobs.c.cause, jobs.c.exit_code, jobs.c.message)
+        query = (
+            sa.select(*columns, *details)
+            .join(jobs, jobs.c.array_id == arrays.c.id)
+            .where(arrays.c.campaign_id == campaign_id, jobs.c.state.in_(ended_badly))
+            .where(arrays.c.state != ArrayState.ABANDONED)
+            .order_by(arrays.c.id.desc(), jobs.c.index)
+            .limit(limit)
+        )
+        if array_ids is not None:
+            query = query.where(arrays.c.id.in_(array_ids))
+        with self.database.read() as connection:
+            rows = connection.execute(query).mappings().all()
+        runs = {array_id: self.job_ranges(array_id) for array_id in {row["id"] for row in rows}}
+        return [
+            Failure(
+                array_id=row["id"],
+                array=row["name"],
+                group=row["group"],
+                index=row["index"],
+                state=JobState(row["state"]),
+                cause=Cause(row["cause"]) if row["cause"] else None,
+                exit_code=row["exit_code"],
+                message=row["message"],
+                date=row["date"],
+                ranges=tuple(runs[row["id"]].get(row["index"], ())),
+            )
+            for row in rows
+        ]
+
+    def seconds_per_run(self, model: str) -> float | None:
+        """Return the median wall seconds per run of the model's last thousand finished jobs; None if none."""
+        size = sa.func.sum(ranges.c.end_seed - ranges.c.start_seed + 1)
+        query = (
+            sa.select((jobs.c.ended - jobs.c.started) / size)
+            .join(arrays, arrays.c.id == jobs.c.array_id)
+            .join(ranges, (ranges.c.array_id == jobs.c.array_id) & (ranges.c.index == jobs.c.index))
+            .where(arrays.c.model == model, jobs.c.state == JobState.FINISHED, jobs.c.started.is_not(None))
+            .group_by(jobs.c.array_id, jobs.c.index, jobs.c.ended, jobs.c.started)
+            .order_by(jobs.c.array_id.desc(), jobs.c.index.desc())
+            .limit(1000)
+        )
+        with self.database.read() as connection:
+            seconds = connection.scalars(query).all()
+        return median(float(each) for each in seconds) if seconds else None
+
+    def usage(self, campaign_id: int) -> Usage:
+        """Return what the ended jobs of a campaign took: wall and core seconds, and money."""
+        wall = jobs.c.ended - jobs.c.started
+        query = (
+            sa.select(
+                sa.func.count(),
+                sa.func.coalesce(sa.func.sum(wall), 0.0),
+                sa.func.coalesce(sa.func.sum(wall * arrays.c.cpus), 0.0),
+                sa.func.coalesce(sa.func.sum(wall * arrays.c.cpus * arrays.c.price_per_cpu_hour / 3600), 0.0),
+            )
+            .join(arrays, arrays.c.id == jobs.c.array_id)
+            .where(arrays.c.campaign_id == campaign_id, jobs.c.ended.is_not(None), jobs.c.started.is_not(None))
+        )
+        with self.database.read() as connection:
+            count, wall_seconds, core_seconds, cost = connection.execute(query).one()
+        return Usage(int(count), float(wall_seconds), float(core_seconds), float(cost))
+
+
+def array_name(series: str, group: str, digest: str, attempt: int) -> str:
+    """Return an array's name: the group key, the digest and the attempt, in characters that every site takes."""
+    readable = re.sub(r"[^A-Za-z0-9_-]", "-", group_key(series, group))[:80]
+    return f"{readable}_{digest}_{attempt}"
+
+
+_JOB_UPDATE = (
+    sa.update(jobs)
+    .where(jobs.c.array_id == sa.bindparam("of_array"), jobs.c.index == sa.bindparam("of_job"))
+    .values({field: sa.bindparam(f"new_{field}") for field in JobReport.__dataclass_fields__ if field != "index"})
+)
+
+
+def _job_values(array_id: int, report: JobReport) -> dict[str, object]:
+    fields = {f"new_{field}": getattr(report, field) for field in JobReport.__dataclass_fields__ if field != "index"}
+    return {"of_array": array_id, "of_job": report.index, **fields}
+
+
+def _insert(connection: sa.Connection, table: sa.Table, row: dict[str, object]) -> int:
+    """Insert a row and return its id."""
+    return int(connection.execute(sa.insert(table).values(row).returning(table.c.id)).scalar_one())
+
+
+def _insert_jobs(connection: sa.Connection, array_id: int, intent: Intent) -> None:
+    queued = JobState.QUEUED.value
+    job_rows = [
+        {"array_id": array_id, "index": index, "state": queued, "message": ""} for index in range(len(intent.inputs))
+    ]
+    range_rows = [
+        {
+            "array_id": array_id,
+            "row": row,
+            "index": index,
+            "condition": entry.range.condition_key,
+            "start_seed": entry.range.start_seed,
+            "end_seed": entry.range.end_seed,
+            "fingerprint": entry.fingerprint,
+            "rendering": entry.rendering,
+        }
+        for row, (index, entry) in enumerate(
+            chain.from_iterable(((i, e) for e in es) for i, es in enumerate(intent.inputs))
+        )
+    ]
+    for table, rows in ((jobs, job_rows), (ranges, range_rows)):
+        for first in range(0, len(rows), _CHUNK):
+            connection.execute(sa.insert(table), rows[first : first + _CHUNK])
