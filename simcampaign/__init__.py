@@ -1,3 +1,3 @@
-"""Batch simulation campaigns: every (condition, seed) is simulated exactly once, wherever there is a place to compute."""
+"""Batch simulation campaigns: every (condition, seed) is simulated exactly once, wherever it can be computed."""
 
 __version__ = "0.1.0"

@@ -1,11 +1,11 @@
 """Where everything of a campaign lies in its location.
 
-    (name)/YYYY-MM-DD/inits/(name)_(group)_(seed).(extension)
-    (name)/YYYY-MM-DD/inputs/(name)_(group)_(index).(template's extension)
-    (name)/YYYY-MM-DD/outputs/(name)_(condition key)_(seed).(extension)
-    (name)/YYYY-MM-DD/logs/(job id).log
-    (name)/YYYY-MM-DD/pictures/
-    (name)/YYYY-MM-DD/(name).PLAN.json, (name).SUMMARY.txt, (name).SUMMARY.html
+(name)/YYYY-MM-DD/inits/(name)_(group)_(seed).(extension)
+(name)/YYYY-MM-DD/inputs/(name)_(group)_(index).(template's extension)
+(name)/YYYY-MM-DD/outputs/(name)_(condition key)_(seed).(extension)
+(name)/YYYY-MM-DD/logs/(job id).log
+(name)/YYYY-MM-DD/pictures/
+(name)/YYYY-MM-DD/(name).PLAN.json, (name).SUMMARY.txt, (name).SUMMARY.html
 """
 
 from __future__ import annotations

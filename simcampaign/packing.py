@@ -32,6 +32,12 @@ class Packing:
         """Number of inputs, hence of jobs."""
         return len(self.first_range) - 1
 
+    def part(self, first: int, last: int) -> Packing:
+        """Return inputs ``first`` to ``last - 1`` as a packing of their own."""
+        rows = slice(self.first_range[first], self.first_range[last])
+        bounds = self.first_range[first : last + 1] - self.first_range[first]
+        return Packing(self.condition[rows], self.start[rows], self.end[rows], bounds)
+
     def ranges(self, index: int, keys: Sequence[str]) -> list[RunRange]:
         """Return the ranges of one input; ``keys`` are the condition keys in the series' order."""
         rows = slice(self.first_range[index], self.first_range[index + 1])

@@ -102,6 +102,10 @@ class Series:
         group = own if own in self.groups else ALL_GROUPS
         return group if self.groups.get(group) is not None else None
 
+    def inits_of(self, group: str) -> list[Init]:
+        """Return the inits of a group; one whose own group is not listed belongs to the group ``_``."""
+        return [init for init in self.inits if (init.group if init.group in self.groups else ALL_GROUPS) == group]
+
     def problems(self) -> list[Problem]:
         """Return everything that is wrong with this series, in the order of its fields."""
         return [
@@ -143,7 +147,12 @@ class Series:
         ]
 
     def _group_problems(self) -> list[Problem]:
-        found = [problem for group in self.groups if group != ALL_GROUPS for problem in _key_problem(f"series.groups.{group}", group)]
+        found = [
+            problem
+            for group in self.groups
+            if group != ALL_GROUPS
+            for problem in _key_problem(f"series.groups.{group}", group)
+        ]
         used = {self.group_of(condition) for condition in self.conditions}
         for group, value in self.groups.items():
             if value is not None and group not in used:
@@ -163,7 +172,7 @@ class Series:
             path = f"series.inits[{index}]"
             found += _key_problem(f"{path}.name", init.name) + _key_problem(f"{path}.key", init.key)
             found += _seed_problems(f"{path}.seeds", init.seeds)
-            if init.group not in self.groups:
+            if init.group not in self.groups and ALL_GROUPS not in self.groups:
                 known = ", ".join(self.groups)
                 found.append(Problem(f"{path}.group", init.group, "is no group of the series", f"one of: {known}"))
         return found
@@ -185,5 +194,7 @@ def _seed_problems(path: str, seeds: Sequence[int]) -> list[Problem]:
         elif seed < 0:
             found.append(Problem(f"{path}[{index}]", seed, "a seed must not be negative"))
         elif (earlier := first.setdefault(seed, index)) != index:
-            found.append(Problem(f"{path}[{index}]", seed, f"is given already at {path}[{earlier}]", "name each seed once"))
+            found.append(
+                Problem(f"{path}[{index}]", seed, f"is given already at {path}[{earlier}]", "name each seed once")
+            )
     return found

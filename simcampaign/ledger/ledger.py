@@ -7,6 +7,7 @@ import re
 import time
 from collections.abc import Callable, Iterable, Sequence
 from itertools import chain, groupby
+from pathlib import Path
 from statistics import median
 
 import sqlalchemy as sa
@@ -28,6 +29,12 @@ _CHUNK = 20_000
 def default_url() -> str:
     """Return ``SIMCAMPAIGN_LEDGER_URL``, or SQLite in the user's data folder."""
     return os.environ.get("SIMCAMPAIGN_LEDGER_URL") or f"sqlite:///{data_folder() / 'ledger.sqlite'}"
+
+
+def ledger_exists(url: str) -> bool:
+    """Tell whether there may be a ledger at ``url``; False only if it is a SQLite file that is not there."""
+    path = url.removeprefix("sqlite:///")
+    return path == url or Path(path).exists()
 
 
 class Ledger:
@@ -207,6 +214,12 @@ class Ledger:
         )
         with self.database.read() as connection:
             return [row._tuple() for row in connection.execute(query)]
+
+    def job_states(self, array_id: int) -> dict[int, JobState]:
+        """Return the state of each job of an array."""
+        query = sa.select(jobs.c.index, jobs.c.state).where(jobs.c.array_id == array_id).order_by(jobs.c.index)
+        with self.database.read() as connection:
+            return {index: JobState(state) for index, state in connection.execute(query)}
 
     def job_ranges(self, array_id: int) -> dict[int, list[RunRange]]:
         """Return the runs of each job of an array."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -33,6 +33,13 @@ class Site(Protocol):
     name: str
     capabilities: Capabilities
 
+    def check(self, array: ArraySpec) -> None:
+        """Raise ``SiteError`` if the array could not run here: no such command, more resources than there are.
+
+        Called before anything is written down; the array has no jobs yet.
+        """
+        ...
+
     def submit(self, array: ArraySpec) -> str:
         """Hand an array over and return the remote id; the caller has written down its intent before."""
         ...
@@ -43,6 +50,13 @@ class Site(Protocol):
 
     def status(self, cursors: Mapping[str, str]) -> Mapping[str, ArrayReport]:
         """Return what changed in the arrays of these remote ids since the cursor of each ("" at first)."""
+        ...
+
+    def wait(self, remote_ids: Sequence[str], timeout_seconds: float) -> None:
+        """Return when something may have changed in these arrays, at the latest after ``timeout_seconds``.
+
+        A site that is told nothing sleeps.
+        """
         ...
 
     def log(self, remote_id: str, index: int) -> bytes | None:

@@ -1,0 +1,81 @@
+"""Collecting: logs to the location, and what is no longer needed removed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from simcampaign.engine.campaign import Campaign
+from simcampaign.jobs import JobState
+from simcampaign.layout import Layout
+from simcampaign.ledger import ArrayRow, ArrayState, job_id
+from simcampaign.logfilter import filter_log, line_filter
+
+
+def uncollected(campaign: Campaign) -> list[ArrayRow]:
+    """Return the arrays of this site whose logs were not all saved yet."""
+    arrays = campaign.ledger.arrays(campaign.id, uncollected=True)
+    return [array for array in arrays if array.remote_id and array.site == campaign.site.name]
+
+
+def save_logs(campaign: Campaign, arrays: Sequence[ArrayRow]) -> int:
+    """Save what the jobs of these arrays printed so far, filtered; returns how many logs were saved."""
+    return campaign.working.write_many(file for array in arrays for file in _logs(campaign, array))
+
+
+def _logs(campaign: Campaign, array: ArrayRow) -> Iterator[tuple[str, bytes]]:
+    keep = line_filter(campaign.settings.log_filter)
+    layout = Layout(campaign.series.name, array.date)
+    for index in range(array.size):
+        data = campaign.site.log(str(array.remote_id), index)
+        if data is not None:
+            kept = filter_log(data, keep) if campaign.settings.log_filter else data
+            yield layout.log(job_id(array.name, index)), kept
+
+
+def clean(campaign: Campaign, arrays: Sequence[ArrayRow]) -> int:
+    """Remove the inputs of finished jobs, inits that no job needs any more, and the site's own files.
+
+    Only of arrays that are over; inputs of jobs that did not finish stay, so that one can look at them. Returns how
+    many files of the location were removed.
+    """
+    removed = 0
+    busy = _needed_inits(campaign)
+    for array in arrays:
+        if array.state is not ArrayState.OVER:
+            continue
+        keys = [*_finished_inputs(campaign, array), *(_inits(campaign, array) - busy)]
+        removed += campaign.working.delete_many(keys)
+        campaign.site.clean(str(array.remote_id))
+    return removed
+
+
+def _finished_inputs(campaign: Campaign, array: ArrayRow) -> list[str]:
+    layout = Layout(campaign.series.name, array.date)
+    states = campaign.ledger.job_states(array.id)
+    return [
+        layout.input(array.group, array.first_input + index, array.input_extension)
+        for index, state in states.items()
+        if state is JobState.FINISHED
+    ]
+
+
+def _inits(campaign: Campaign, array: ArrayRow) -> set[str]:
+    inits = campaign.series.inits_of(array.group)
+    if not inits:
+        return set()
+    layout = Layout(campaign.series.name, array.date)
+    ranges = (each for job in campaign.ledger.job_ranges(array.id).values() for each in job)
+    seeds = {seed for each in ranges for seed in range(each.start_seed, each.end_seed + 1)}
+    return {
+        layout.init(array.group, seed, extension)
+        for init in inits
+        for seed in seeds.intersection(init.seeds)
+        for extension in init.extensions
+    }
+
+
+def _needed_inits(campaign: Campaign) -> set[str]:
+    if not campaign.series.inits:
+        return set()
+    open_arrays = campaign.ledger.arrays(campaign.id, open_only=True)
+    return {key for array in open_arrays for key in _inits(campaign, array)}

@@ -1,0 +1,88 @@
+"""Planning: what exists, what is in flight, and what is therefore to do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import polars as pl
+
+from simcampaign import manifest as manifests
+from simcampaign.costs import Estimate, estimate
+from simcampaign.engine.campaign import Campaign
+from simcampaign.engine.known import Row, known_runs
+from simcampaign.engine.listing import load_manifest, refresh_manifest, save_manifest
+from simcampaign.engine.rendering import Renderer, render_digests
+from simcampaign.plan import Plan, make_plan
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A plan with the digest of every input, and what it was made from."""
+
+    plan: Plan
+    manifest: pl.DataFrame
+    version: int
+    """The campaign's version in the ledger when it was read."""
+
+    first: bool
+    """True if there was neither a manifest nor a file nor an earlier job: the first campaign."""
+
+
+def prepare(campaign: Campaign, *, save: bool = True) -> Prepared:
+    """Plan the campaign and render every input once.
+
+    The ledger is read before the files are listed: a run that ends in between still counts as in flight, and one that
+    is submitted in between moves the version that the claim asks for. With ``save`` false nothing is written, neither
+    a manifest nor a ledger. Raises ``TemplateError`` for the first input that does not render.
+    """
+    version, rows = _ledger_rows(campaign, campaign.id if save else campaign.recorded_id)
+    refresh = campaign.settings.update_manifest
+    key = campaign.series.manifest_key
+    manifest = refresh_manifest(campaign) if refresh else load_manifest(campaign.manifest, key)
+    if manifest is not None and refresh and save:
+        save_manifest(campaign.manifest, key, manifest)
+    first = not rows and (manifest is None or not manifest.height)
+    plan = make_plan(
+        campaign.series,
+        manifests.empty() if manifest is None else manifest,
+        known_runs(rows, campaign.series, _stale_test(campaign)),
+        seeds_per_job=campaign.settings.seeds_per_job,
+        refreshed=refresh,
+        rerun_stale=campaign.settings.rerun_stale,
+    )
+    plan = replace(plan, digests=render_digests(campaign, plan))
+    return Prepared(plan, manifests.empty() if manifest is None else manifest, version, first)
+
+
+def _ledger_rows(campaign: Campaign, campaign_id: int | None) -> tuple[int, list[Row]]:
+    if campaign_id is None:
+        return 0, []
+    return campaign.ledger.version(campaign_id), campaign.ledger.runs(campaign_id)
+
+
+def _stale_test(campaign: Campaign) -> Callable[[Row], bool]:
+    renderer = Renderer(campaign)
+
+    def is_stale(row: Row) -> bool:
+        key, start, _, _, fingerprint, rendering = row
+        if renderer.fingerprints[key] == fingerprint:
+            return False
+        group = campaign.series.group_of(campaign.conditions[key])
+        return group is not None and renderer.rendering(group, key, start) != rendering
+
+    return is_stale
+
+
+def estimate_plan(campaign: Campaign, plan: Plan) -> Estimate:
+    """Estimate what the runs to do will take, from earlier runs of the model or from what was declared."""
+    measured = None
+    if campaign.recorded_id is not None:
+        measured = campaign.ledger.seconds_per_run(campaign.settings.model)
+    return estimate(
+        plan.runs_to_do,
+        campaign.settings.resources.cpus,
+        campaign.site.capabilities.price_per_cpu_hour,
+        measured,
+        campaign.settings.seconds_per_run,
+    )

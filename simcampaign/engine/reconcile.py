@@ -1,0 +1,51 @@
+"""Reconciling: what the ledger meant to do against what the site knows."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+from simcampaign.engine.campaign import Campaign
+from simcampaign.engine.owner import is_gone
+from simcampaign.ledger import ArrayRow, ArrayState
+
+
+def reconcile(campaign: Campaign) -> list[ArrayRow]:
+    """Bring the ledger up to date before anything is planned; returns the arrays that are still open.
+
+    An intent whose owner is gone is looked for at the site by its name: found, it is attached; not found, its runs are
+    free again. Then the site is asked once for all arrays. Raises ``SiteError`` or ``NetworkError`` if the site cannot
+    be asked: planning without its answer could run something twice.
+    """
+    for array in campaign.ledger.arrays(campaign.id, open_only=True):
+        if array.state is ArrayState.INTENT and array.site == campaign.site.name:
+            _settle(campaign, array)
+    look(campaign, campaign.ledger.arrays(campaign.id, open_only=True))
+    return campaign.ledger.arrays(campaign.id, open_only=True)
+
+
+def _settle(campaign: Campaign, array: ArrayRow) -> None:
+    if not is_gone(array.owner, array.lease_until, time.time()):
+        return
+    if not campaign.ledger.take_over(array, campaign.owner):
+        return
+    remote_id = campaign.site.find(array.name)
+    if remote_id is None:
+        campaign.ledger.abandon(array.id)
+    else:
+        campaign.ledger.submitted(array.id, remote_id)
+
+
+def look(campaign: Campaign, arrays: Sequence[ArrayRow]) -> bool:
+    """Ask the site once for all arrays that it has and write down what changed; returns whether anything did."""
+    mine = {
+        array.remote_id: array
+        for array in arrays
+        if array.remote_id and array.state is ArrayState.SUBMITTED and array.site == campaign.site.name
+    }
+    if not mine:
+        return False
+    reports = campaign.site.status({remote_id: array.cursor for remote_id, array in mine.items()})
+    for remote_id, report in reports.items():
+        campaign.ledger.record(mine[remote_id].id, report)
+    return any(report.changes or not report.known for report in reports.values())

@@ -1,0 +1,63 @@
+"""Rendering inputs, and recognising outputs of an input that has changed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+
+from simcampaign.engine.campaign import Campaign
+from simcampaign.jobs import RunRange
+from simcampaign.ledger import RangeEntry
+from simcampaign.packing import Packing
+from simcampaign.plan import Plan, digest_of
+from simcampaign.templates import context, digest
+
+
+class Renderer:
+    """Renders the inputs of one campaign; a text is never kept, so that a million inputs need no memory."""
+
+    def __init__(self, campaign: Campaign) -> None:
+        """Render with the campaign's template and conditions."""
+        self._campaign = campaign
+
+    @cached_property
+    def fingerprints(self) -> dict[str, str]:
+        """What each condition's inputs are made from: the template's source and the condition's variables."""
+        source = self._campaign.template.digest
+        return {
+            key: digest_of(source, json.dumps(condition, sort_keys=True, default=str))
+            for key, condition in self._campaign.conditions.items()
+        }
+
+    def text(self, group: str, ranges: Sequence[RunRange]) -> str:
+        """Render the input of these ranges. Raises ``TemplateError``."""
+        campaign = self._campaign
+        return campaign.template.render(context(campaign.series.name, group, ranges, campaign.conditions))
+
+    def rendering(self, group: str, condition_key: str, seed: int) -> str:
+        """Return the digest of the input that one run alone would have."""
+        return digest(self.text(group, [RunRange(condition_key, seed, seed)]))
+
+    def inputs(self, group: str, packing: Packing) -> Iterator[str]:
+        """Render the inputs of a group in order. Raises ``TemplateError`` for the first that does not render."""
+        for ranges in packing.inputs(self._campaign.condition_keys):
+            yield self.text(group, ranges)
+
+    def entries(self, group: str, ranges: Sequence[RunRange], input_digest: str) -> list[RangeEntry]:
+        """Return what the ledger keeps of the ranges of an input with this digest."""
+        alone = len(ranges) == 1 and ranges[0].size == 1
+        return [
+            RangeEntry(
+                each,
+                self.fingerprints[each.condition_key],
+                input_digest if alone else self.rendering(group, each.condition_key, each.start_seed),
+            )
+            for each in ranges
+        ]
+
+
+def render_digests(campaign: Campaign, plan: Plan) -> dict[str, list[str]]:
+    """Render every input of a plan once and return the digests per group. Raises ``TemplateError``."""
+    renderer = Renderer(campaign)
+    return {group: [digest(text) for text in renderer.inputs(group, packing)] for group, packing in plan.groups.items()}

@@ -1,0 +1,198 @@
+"""Submitting: intent first, then the inputs, then the site, then the remote id."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import overload
+
+from simcampaign.engine.campaign import Campaign
+from simcampaign.engine.rendering import Renderer
+from simcampaign.errors import ConflictError, LocationError
+from simcampaign.jobs import ArraySpec, JobSpec
+from simcampaign.layout import init_source
+from simcampaign.ledger import LEASE_SECONDS, Claimed, Intent, job_id
+from simcampaign.packing import Packing, ranges_text
+from simcampaign.plan import Plan, digest_of
+from simcampaign.series import group_key
+from simcampaign.templates import digest
+
+
+@dataclass(frozen=True)
+class Submission:
+    """An array that was claimed and is to be handed to the site."""
+
+    group: str
+    packing: Packing
+    digests: Sequence[str]
+    claimed: Claimed
+
+
+class Jobs(Sequence[JobSpec]):
+    """The jobs of a submission, made when asked for: a million of them take no memory."""
+
+    def __init__(self, campaign: Campaign, submission: Submission) -> None:
+        """List the jobs of ``submission``."""
+        self._campaign = campaign
+        self._submission = submission
+
+    def __len__(self) -> int:
+        return self._submission.packing.size
+
+    @overload
+    def __getitem__(self, index: int) -> JobSpec: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[JobSpec]: ...
+    def __getitem__(self, index: int | slice) -> JobSpec | list[JobSpec]:
+        if isinstance(index, slice):
+            return [self[position] for position in range(*index.indices(len(self)))]
+        if not 0 <= index < len(self):
+            raise IndexError(index)
+        campaign, submission = self._campaign, self._submission
+        ranges = submission.packing.ranges(index, campaign.condition_keys)
+        seeds = sorted({seed for each in ranges for seed in range(each.start_seed, each.end_seed + 1)})
+        number = submission.claimed.first_input + index
+        return JobSpec(
+            index=index,
+            job_id=job_id(submission.claimed.name, index),
+            input_index=number,
+            input_path=campaign.working.url(campaign.layout.input(submission.group, number, campaign.input_extension)),
+            seeds=ranges_text(seeds),
+        )
+
+
+def array_spec(campaign: Campaign, group: str, name: str, jobs: Sequence[JobSpec]) -> ArraySpec:
+    """Return what the site is handed."""
+    settings, layout = campaign.settings, campaign.layout
+    return ArraySpec(
+        name=name,
+        file_set=group_key(campaign.series.name, group),
+        working_url=f"{campaign.working.url(layout.root)}/",
+        output=f"{campaign.working.url(layout.outputs)}/",
+        command=settings.command,
+        jobs=jobs,
+        resources=settings.resources,
+        environment=settings.environment,
+        model=settings.model,
+        image=settings.image,
+    )
+
+
+def check_submission(campaign: Campaign, plan: Plan) -> None:
+    """Raise what would stop the submission of a plan, before anything is created.
+
+    That the site could not run the command, that the location cannot be written, that an init is not there.
+    """
+    for group in plan.groups:
+        campaign.site.check(array_spec(campaign, group, "", ()))
+        for source, _ in _init_copies(campaign, group, plan.groups[group]):
+            if not campaign.working.exists(source):
+                hint = "check series.inits: the source is (name)/inits/inits.(MODEL)/(name)_(key).(extension)"
+                raise LocationError(f"init {source}: is not in {campaign.working}", hint)
+    campaign.working.check_writable()
+
+
+def claim(campaign: Campaign, plan: Plan, version: int) -> list[Submission]:
+    """Write the plan's arrays into the ledger as intents, all or none.
+
+    Raises ``ConflictError`` if somebody else claimed runs of the series since ``version``.
+    """
+    parts = list(_parts(campaign, plan))
+    claimed = campaign.ledger.claim(campaign.id, version, campaign.owner, [_intent(campaign, *part) for part in parts])
+    return [Submission(*part, each) for part, each in zip(parts, claimed, strict=True)]
+
+
+def _parts(campaign: Campaign, plan: Plan) -> Iterator[tuple[str, Packing, Sequence[str]]]:
+    """Yield group, inputs and digests of each array: a group, split where the site takes no larger ones."""
+    for group, packing in plan.groups.items():
+        step = campaign.site.capabilities.max_array_size or packing.size
+        for first in range(0, packing.size, step):
+            last = min(first + step, packing.size)
+            yield group, packing.part(first, last), plan.digests[group][first:last]
+
+
+def _intent(campaign: Campaign, group: str, packing: Packing, digests: Sequence[str]) -> Intent:
+    renderer = Renderer(campaign)
+    pairs = zip(packing.inputs(campaign.condition_keys), digests, strict=True)
+    return Intent(
+        group=group,
+        digest=_array_digest(campaign, group, digests),
+        site=campaign.site.name,
+        date=campaign.layout.date,
+        model=campaign.settings.model,
+        input_extension=campaign.input_extension,
+        cpus=campaign.settings.resources.cpus,
+        price_per_cpu_hour=campaign.site.capabilities.price_per_cpu_hour,
+        inputs=[renderer.entries(group, ranges, input_digest) for ranges, input_digest in pairs],
+    )
+
+
+def _array_digest(campaign: Campaign, group: str, digests: Sequence[str]) -> str:
+    settings = campaign.settings
+    place = (campaign.series.name, campaign.working.url(), group)
+    return digest_of(*place, settings.model, settings.image, *settings.command, *digests)
+
+
+def copy_inits(campaign: Campaign, submission: Submission) -> int:
+    """Copy the inits of seeds that are to run; returns how many files were copied."""
+    copies = _init_copies(campaign, submission.group, submission.packing)
+    campaign.working.copy_many(copies)
+    return len(copies)
+
+
+def _init_copies(campaign: Campaign, group: str, packing: Packing) -> list[tuple[str, str]]:
+    inits = campaign.series.inits_of(group)
+    if not inits:
+        return []
+    wanted = {
+        seed
+        for start, end in zip(packing.start.tolist(), packing.end.tolist(), strict=True)
+        for seed in range(start, end + 1)
+    }
+    return [
+        (init_source(init, campaign.settings.model, extension), campaign.layout.init(group, seed, extension))
+        for init in inits
+        for seed in init.seeds
+        if seed in wanted
+        for extension in init.extensions
+    ]
+
+
+def save_inputs(campaign: Campaign, submission: Submission) -> int:
+    """Render the inputs again and save them; returns how many.
+
+    Raises ``ConflictError`` if the template no longer renders what was claimed.
+    """
+    return campaign.working.write_many(_input_files(campaign, submission))
+
+
+def _input_files(campaign: Campaign, submission: Submission) -> Iterator[tuple[str, bytes]]:
+    renewed = time.monotonic()
+    for index, text in enumerate(Renderer(campaign).inputs(submission.group, submission.packing)):
+        number = submission.claimed.first_input + index
+        key = campaign.layout.input(submission.group, number, campaign.input_extension)
+        if digest(text) != submission.digests[index]:
+            raise ConflictError(
+                f"input {key}: the template renders differently than a moment ago", "run the flow again"
+            )
+        if time.monotonic() - renewed > LEASE_SECONDS / 3:
+            campaign.ledger.renew([submission.claimed.array_id], campaign.owner)
+            renewed = time.monotonic()
+        yield key, text.encode()
+
+
+def submit_array(campaign: Campaign, submission: Submission) -> str:
+    """Hand an array to the site and write down its remote id, which is returned."""
+    campaign.ledger.renew([submission.claimed.array_id], campaign.owner)
+    jobs = Jobs(campaign, submission)
+    remote_id = campaign.site.submit(array_spec(campaign, submission.group, submission.claimed.name, jobs))
+    campaign.ledger.submitted(submission.claimed.array_id, remote_id)
+    return remote_id
+
+
+def release(campaign: Campaign, submissions: Sequence[Submission]) -> None:
+    """Give claims back that certainly never reached the site, so that their runs are free at once."""
+    for submission in submissions:
+        if campaign.site.find(submission.claimed.name) is None:
+            campaign.ledger.abandon(submission.claimed.array_id)

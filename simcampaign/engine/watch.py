@@ -1,0 +1,113 @@
+"""Watching: one look for all arrays, short after submission, longer as time goes by."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from simcampaign.engine.campaign import Campaign
+from simcampaign.engine.reconcile import look
+from simcampaign.errors import NetworkError, SiteError
+from simcampaign.jobs import JobState
+from simcampaign.ledger import ArrayRow
+
+logger = logging.getLogger("simcampaign")
+
+SHORTEST_INTERVAL = 1.0
+"""Seconds between the first two looks."""
+
+GROWTH = 1.5
+"""Factor by which the interval grows while nothing changes."""
+
+SLICE = 0.5
+"""Seconds after which a request to stop is noticed."""
+
+REST = 0.1
+"""Seconds between news and the next look, so that many short jobs are looked at together."""
+
+
+class WatchEnd(StrEnum):
+    """Why a watch ended."""
+
+    ENDED = "every job has ended"
+    TIME_UP = "the time to watch is up"
+    STOPPED = "the watch was stopped"
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Jobs per state, per group."""
+
+    groups: Mapping[str, Mapping[JobState, int]]
+
+    @property
+    def active(self) -> int:
+        """Number of jobs that have not ended."""
+        return sum(count for states in self.groups.values() for state, count in states.items() if state.active)
+
+    @property
+    def total(self) -> int:
+        """Number of jobs."""
+        return sum(sum(states.values()) for states in self.groups.values())
+
+
+def progress_of(campaign: Campaign, arrays: Sequence[ArrayRow]) -> Progress:
+    """Return where the jobs of these arrays are, from the ledger."""
+    counts = campaign.ledger.job_counts(array.id for array in arrays)
+    groups: dict[str, Counter[JobState]] = {}
+    for array in arrays:
+        groups.setdefault(array.group, Counter()).update(counts[array.id])
+    return Progress(groups)
+
+
+def watch(
+    campaign: Campaign,
+    arrays: Sequence[ArrayRow],
+    on_progress: Callable[[Progress], None],
+    stop: Callable[[], bool],
+) -> WatchEnd:
+    """Watch arrays until every job has ended, ``retries`` × ``retry_delay`` seconds are over, or ``stop()`` is true.
+
+    A look that fails changes nothing; it is logged once until the next one succeeds.
+    """
+    ids = {array.id for array in arrays}
+    end = time.monotonic() + campaign.settings.retries * campaign.settings.retry_delay
+    interval, failing = SHORTEST_INTERVAL, False
+    while True:
+        changed = False
+        mine = [array for array in campaign.ledger.arrays(campaign.id, open_only=True) if array.id in ids]
+        try:
+            changed = look(campaign, mine)
+            failing = False
+        except (SiteError, NetworkError) as error:
+            if not failing:
+                logger.warning("A look at site %s failed; states stay as they were. %s", campaign.site.name, error)
+            failing = True
+        progress = progress_of(campaign, arrays)
+        on_progress(progress)
+        if not progress.active:
+            return WatchEnd.ENDED
+        if time.monotonic() >= end:
+            return WatchEnd.TIME_UP
+        interval = SHORTEST_INTERVAL if changed else min(interval * GROWTH, campaign.settings.retry_delay)
+        if _pause(campaign, mine, min(interval, end - time.monotonic()), stop):
+            return WatchEnd.STOPPED
+
+
+def _pause(campaign: Campaign, arrays: Sequence[ArrayRow], seconds: float, stop: Callable[[], bool]) -> bool:
+    """Wait for news or for the interval to pass; returns True as soon as somebody asked to stop."""
+    remote_ids = [array.remote_id for array in arrays if array.remote_id and array.site == campaign.site.name]
+    end = time.monotonic() + seconds
+    while (left := end - time.monotonic()) > 0:
+        if stop():
+            return True
+        before = time.monotonic()
+        campaign.site.wait(remote_ids, min(left, SLICE))
+        if time.monotonic() - before < min(left, SLICE) * 0.9:
+            time.sleep(min(left, REST))
+            break
+    return stop()
