@@ -1,0 +1,1 @@
+"""Small real models that the demo and the tests run."""
