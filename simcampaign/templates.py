@@ -107,7 +107,7 @@ class Template:
         for what the sandbox forbids, and for whatever else goes wrong while rendering.
         """
         try:
-            return "".join(_bounded(self._compiled.root_render_func(self._compiled.new_context(variables))))
+            return "".join(_bounded(self._compiled.root_render_func(self._compiled.new_context(dict(variables)))))
         except Exception as error:  # templates can raise anything
             raise self._render_fault(error, variables) from error
 
@@ -121,8 +121,8 @@ class Template:
         else:
             reason = f"{type(error).__name__}: {error}"
         shown = [str(condition.get("key", "?")) for condition in variables.get("conditions", ())]
-        conditions = f" while rendering condition {shorten(', '.join(shown))}" if shown else ""
-        return _fault(self.name, self.text, self._line(error.__traceback__), f"{reason}{conditions}", hint)
+        conditions = f" (condition {shorten(', '.join(shown))})" if shown else ""
+        return _fault(self.name, self.text, self._line(error.__traceback__), f"{reason.rstrip('.')}{conditions}", hint)
 
     def _line(self, traceback: TracebackType | None) -> int | None:
         line = None
@@ -243,6 +243,7 @@ def _bounded_format(value: Any, *args: Any, **kwargs: Any) -> str:
 
 def _sandbox() -> _Sandbox:
     environment = _Sandbox(undefined=_Missing, keep_trailing_newline=True, autoescape=False)
+    del environment.globals["lipsum"]  # as much text as it is asked for
     filters = environment.filters
     filters.update({name: _bounded_filter(filters[name]) for name in ("center", "indent")}, format=_bounded_format)
     return environment
