@@ -1,0 +1,608 @@
+"""The detached runner: it runs the jobs of one array, whether or not their submitter is still there.
+
+    python runner.py DIRECTORY [LOCK]
+
+One file, standard library only, Python 3.9 or later, so that it can be copied to a host that has nothing else. It goes
+to the background by itself. ``LOCK`` is the inherited descriptor of ``runner.lock``, already locked; without it the
+runner locks the file itself, and leaves at once if another runner has it. In ``DIRECTORY`` it finds and writes
+
+    array.json    what all jobs have in common      jobs.jsonl   one line a job, see ``Runner.jobs``
+    journal       every start and every end         out/N.log    what job N printed
+    cancel        made by whoever wants an end      runner.lock  locked while a runner lives; holds its pid and start
+    runner.log    the runner's own complaints       runner.failed  why it gave up; no runner starts while it is there
+
+and two floors up, in ``slots/``, one file per job that the host may run at a time: a job holds the lock of its slot
+through an inherited descriptor. A slot is therefore taken for as long as the job lives, even when its runner does not.
+"""
+
+# pathlib and dataclasses are not imported: they would make the runner slower to start, and bigger; the kernel never
+# reports a job's peak memory below that of the process that started it.
+# ruff: noqa: PTH100, PTH103, PTH108, PTH110, PTH118, PTH123, PTH208
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import json
+import math
+import os
+import re
+import select
+import signal
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+PLACEHOLDER = re.compile(r"\{(?:input|output|seeds|index|job_id|model|image|working)\}")
+GRAIN_SECONDS = 0.05
+"""How often a tree that is being killed is looked at."""
+ADOPTED_SECONDS = 0.2
+"""How often a job that another runner started is looked at: its end raises no signal here."""
+SAMPLE_SECONDS = 1.0
+"""How often memory is sampled, if there is a limit."""
+RETRY_SECONDS = 0.5
+"""How long to pause after a full disk or a full process table."""
+START_ATTEMPTS = 20
+"""How often a job is tried while the host has no process, memory or disk left for it."""
+TRANSIENT = frozenset({errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.ENOSPC, errno.EDQUOT})
+SLOT_DESCRIPTOR = 99
+"""Where a job finds the lock of its slot; slots have higher numbers in the runner."""
+PRCTL_SET_CHILD_SUBREAPER = 36
+RESET_SIGNALS = [signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGPIPE, signal.SIGTERM, signal.SIGXFSZ]
+"""Signals that may be ignored here, which a job would inherit."""
+PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+USAGE_BYTES = 1 if sys.platform == "darwin" else 1024
+"""Unit of the kernel's peak memory."""
+
+
+class Process(NamedTuple):
+    """What the kernel says of a process."""
+
+    alive: bool
+    parent: int
+    born: int
+    """Start time in clock ticks since the boot; with the pid it names a process for good."""
+    resident: int
+    """Memory in bytes."""
+
+
+def take_lock(directory: str) -> int | None:
+    """Lock ``directory`` for a runner and return the descriptor; None if a runner has it already."""
+    lock = os.open(os.path.join(directory, "runner.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(lock)
+        return None
+    return lock
+
+
+def look_up(pid: int) -> Process | None:
+    """Return what the kernel says of a process; None if it is gone, or this system has no ``/proc``."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb", buffering=0) as file:
+            text = file.read(4096)
+        fields = text[text.rindex(b")") + 2 :].split()
+    except (OSError, ValueError):
+        return None
+    return Process(fields[0] not in b"ZX", int(fields[1]), int(fields[19]), int(fields[21]) * PAGE_BYTES)
+
+
+def lives(pid: int, born: int) -> bool:
+    """Say whether the process with this pid and start time, in clock ticks since the boot, still runs."""
+    found = look_up(pid)
+    if found is not None or os.path.exists("/proc/self/stat"):
+        return found is not None and found.alive and found.born == born
+    try:
+        os.kill(pid, 0)
+    except OSError:
+        return False
+    return True
+
+
+def boot_id() -> str:
+    """Return what differs between two boots of this host; empty where that is unknown."""
+    try:
+        with open("/proc/sys/kernel/random/boot_id") as file:
+            return file.read().strip()
+    except OSError:
+        return ""
+
+
+def processes() -> dict[int, Process]:
+    """Return all living processes by pid; none on a system without ``/proc``."""
+    if not os.path.exists("/proc/self/stat"):
+        return {}
+    found = {int(name): look_up(int(name)) for name in os.listdir("/proc") if name.isdigit()}
+    return {pid: process for pid, process in found.items() if process is not None and process.alive}
+
+
+def was_told(pid: int, told: dict[str, str]) -> bool:
+    """Say whether a process was started with all of these environment variables."""
+    try:
+        with open(f"/proc/{pid}/environ", "rb") as file:
+            entries = set(file.read().split(b"\0"))
+    except OSError:
+        return False
+    return all(os.fsencode(f"{name}={value}") in entries for name, value in told.items())
+
+
+def proportional_bytes(pid: int, resident: int) -> int:
+    """Return the memory of a process with shared pages divided among their users; ``resident`` if that is unknown."""
+    try:
+        with open(f"/proc/{pid}/smaps_rollup", "rb") as file:
+            for line in file:
+                if line.startswith(b"Pss:"):
+                    return int(line.split()[1]) * 1024
+    except OSError:
+        pass
+    return resident
+
+
+class Job:
+    """A job whose process was started."""
+
+    def __init__(self, index: int, pid: int, born: int, began: float, told: dict[str, str]) -> None:
+        self.index, self.pid, self.born, self.began, self.told = index, pid, born, began, told
+        self.key = pid
+        self.slot = -1
+        self.reaper = os.getpid()
+        self.adopted = False
+        self.gone = False
+        self.deadline = self.kill_at = math.inf
+        self.reason = self.message = ""
+        self.outcome: dict[str, Any] = {}
+        self.seen = {pid: born}
+
+    def tree(self, table: dict[int, Process]) -> list[int]:
+        """Return the pids of the job's processes, also of those that left its session or lost their parent.
+
+        Whoever has lost its parent now belongs to the job's own parent, and is known by its environment.
+        """
+        found = {pid for pid, born in self.seen.items() if pid in table and table[pid].born == born}
+        children: dict[int, list[int]] = {}
+        for pid, process in table.items():
+            children.setdefault(process.parent, []).append(pid)
+        found.update(pid for pid in children.get(self.reaper, ()) if pid not in found and was_told(pid, self.told))
+        stack = list(found)
+        while stack:
+            fresh = [pid for pid in children.get(stack.pop(), ()) if pid not in found]
+            found.update(fresh)
+            stack += fresh
+        self.seen = {pid: table[pid].born for pid in found}
+        return list(found)
+
+    def signal(self, number: int, table: dict[int, Process]) -> bool:
+        """Send a signal, 0 for none, to all of the job's processes; say whether there is one that can be sent any."""
+        if not table:
+            return _sent(os.killpg, self.pid, number)
+        sent = [_sent(os.kill, pid, number) for pid in self.tree(table)]
+        return any(sent)
+
+    def memory_bytes(self, table: dict[int, Process], limit: int) -> int:
+        """Return the memory of all processes; shared pages are told apart only if it seems to be over the limit."""
+        pids = self.tree(table)
+        resident = sum(table[pid].resident for pid in pids)
+        return resident if resident <= limit else sum(proportional_bytes(pid, table[pid].resident) for pid in pids)
+
+
+def _sent(send: Callable[[int, int], None], pid: int, number: int) -> bool:
+    try:
+        send(pid, number)
+    except OSError:
+        return False
+    return True
+
+
+class Journal:
+    """The file of starts and ends: one JSON object a line, each appended by one write."""
+
+    def __init__(self, path: str) -> None:
+        self.descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC)
+        self.unwritten: deque[bytes] = deque()
+        self.complained = False
+
+    def events(self) -> list[dict[str, Any]]:
+        """Return what was written so far, and cut off the torn line of a runner that was killed."""
+        with open(self.descriptor, "rb", closefd=False) as file:
+            data = file.read()
+        whole = data.rfind(b"\n") + 1
+        if whole < len(data):
+            os.ftruncate(self.descriptor, whole)
+        return [json.loads(line) for line in data[:whole].splitlines()]
+
+    def record(self, event: dict[str, Any]) -> None:
+        """Append an event, or keep it until the disk has room for it."""
+        self.unwritten.append(json.dumps(event, separators=(",", ":")).encode() + b"\n")
+        self.flush()
+
+    def flush(self) -> None:
+        """Write what is left to write, if it can be written."""
+        while self.unwritten:
+            try:
+                count = os.write(self.descriptor, self.unwritten[0])
+            except OSError as error:
+                if not self.complained:
+                    complain(f"cannot write the journal: {error.strerror}; no job is started until it can be written")
+                self.complained = True
+                return
+            self.complained = False
+            rest = self.unwritten.popleft()[count:]
+            if rest:
+                self.unwritten.appendleft(rest)
+
+
+def complain(message: str) -> None:
+    """Write a line to ``runner.log``; a full disk must not stop the runner."""
+    with contextlib.suppress(OSError):
+        os.write(2, f"{time.strftime('%Y-%m-%dT%H:%M:%S%z')} {message}\n".encode(errors="backslashreplace"))
+
+
+class Slots:
+    """The places in which this host runs jobs; all runners of a site share them."""
+
+    def __init__(self, directory: str, count: int, bell: int) -> None:
+        os.makedirs(directory, exist_ok=True)
+        self.bell = bell
+        self.others = [self._open(os.path.join(directory, str(number))) for number in range(count)]
+        self.ours: deque[int] = deque()
+
+    @staticmethod
+    def _open(path: str) -> int:
+        low = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        slot = fcntl.fcntl(low, fcntl.F_DUPFD_CLOEXEC, SLOT_DESCRIPTOR + 1)
+        os.close(low)
+        return slot
+
+    def take(self) -> int | None:
+        """Return a locked slot; None if all are taken: then the bell rings when one falls to us."""
+        while not self.ours and self.others:
+            slot = self.others.pop()
+            try:
+                fcntl.flock(slot, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                threading.Thread(target=self._await, args=(slot,), daemon=True).start()
+            else:
+                return slot
+        return self.ours.popleft() if self.ours else None
+
+    def _await(self, slot: int) -> None:
+        fcntl.flock(slot, fcntl.LOCK_EX)
+        self.ours.append(slot)
+        os.write(self.bell, b"\0")
+
+    def release(self) -> None:
+        """Leave the slots that hold no job to other runners, for good."""
+        while self.ours:
+            fcntl.flock(self.ours.popleft(), fcntl.LOCK_UN)
+
+
+class Runner:
+    """Runs the jobs of one array in their order."""
+
+    def __init__(self, directory: str, lock: int) -> None:
+        self.directory, self.lock = directory, lock
+        with open(os.path.join(directory, "array.json"), encoding="utf-8") as file:
+            self.array = json.load(file)
+        self.timeout = self.array["timeout_seconds"]
+        self.memory_limit = (self.array["memory_mb"] or 0) * 2**20
+        self.inherited = dict(os.environ)
+        self.journal = Journal(os.path.join(directory, "journal"))
+        self.running: dict[int, Job] = {}
+        self.bell, ringer = os.pipe()
+        os.set_blocking(self.bell, False)
+        os.set_blocking(ringer, False)
+        self._listen(ringer)
+        self.slots = Slots(os.path.join(directory, os.pardir, os.pardir, "slots"), self.array["slots"], ringer)
+        self.pending: Iterator[list[Any]] = iter(())
+        self.next: list[Any] | None = None
+        self.attempts = 0
+        self.paused_until = self.sample_at = 0.0
+        self.alarm = 0.0
+
+    def _listen(self, ringer: int) -> None:
+        """Have every signal ring the bell, then publish the pid: whoever reads it may send SIGUSR1."""
+        signal.set_wakeup_fd(ringer, warn_on_full_buffer=False)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.signal(signal.SIGUSR1, lambda *_: None)
+        signal.pthread_sigmask(signal.SIG_SETMASK, [])
+        own = look_up(os.getpid())
+        text = f"{os.getpid()} {own.born if own else 0}\n".encode()
+        os.ftruncate(self.lock, 0)
+        os.pwrite(self.lock, text, 0)
+
+    def jobs(self) -> Iterator[list[Any]]:
+        """Yield ``[index, input index, job id, input path, seeds]`` of each job; read as it goes, to stay small."""
+        with open(os.path.join(self.directory, "jobs.jsonl"), encoding="utf-8") as file:
+            for line in file:
+                yield json.loads(line)
+
+    def run(self) -> None:
+        """Run all jobs that nobody has started yet, and return when the last one is over."""
+        self._recover()
+        self._obey()
+        while True:
+            self._start_all()
+            if not (self.running or self.next or self.journal.unwritten):
+                return
+            if signal.SIGUSR1 in self._await():
+                self._obey()
+            self._reap()
+            self._tend()
+
+    def _await(self) -> bytes:
+        """Sleep until a signal, a slot or the next alarm; return the numbers of the signals."""
+        waiter = select.poll()
+        waiter.register(self.bell, select.POLLIN)
+        nap = None if self.alarm == math.inf else max(0, math.ceil((self.alarm - time.monotonic()) * 1000))
+        return os.read(self.bell, 4096) if waiter.poll(nap) else b""
+
+    # Starting
+
+    def _recover(self) -> None:
+        """Read the journal; take over what still runs, give up as lost what does not, and line up the rest."""
+        started: dict[int, tuple[str, dict[str, Any]]] = {}
+        ended: set[int] = set()
+        boot = ""
+        for event in self.journal.events():
+            if event["event"] == "runner":
+                boot = event["boot"]
+            elif event["event"] == "start":
+                started[event["job"]] = (boot, event)
+            else:
+                ended.add(event["job"])
+        self.journal.record({"event": "runner", "pid": os.getpid(), "boot": boot_id(), "time": time.time()})
+        logs = {int(name[:-4]) for name in os.listdir(os.path.join(self.directory, "out")) if name[:-4].isdigit()}
+        begun = (set(started) | logs) - ended
+        for job in (job for job in self.jobs() if job[0] in begun) if begun else ():
+            self._adopt(job, *started.get(job[0], ("", {})))
+        done = ended | begun
+        self.pending = (job for job in self.jobs() if job[0] not in done)
+        self.next = next(self.pending, None)
+
+    def _adopt(self, job: list[Any], boot: str, event: dict[str, Any]) -> None:
+        """Take over a job that another runner started, perhaps without having come to write it down."""
+        told = self._told(self._values(job))
+        if not event:
+            oldest = min(((p.born, pid) for pid, p in processes().items() if was_told(pid, told)), default=(0, 0))
+            event = {"event": "start", "job": job[0], "pid": oldest[1], "born": oldest[0], "time": time.time()}
+            boot = boot_id()
+            self.journal.record(event)
+        taken = Job(job[0], event["pid"], event["born"], event["time"], told)
+        taken.adopted = True
+        taken.key = -1 - taken.index
+        taken.gone = boot != boot_id() or not taken.pid or not lives(taken.pid, taken.born)
+        found = look_up(taken.pid)
+        taken.reaper = found.parent if found else 0
+        self._watch(taken)
+
+    def _watch(self, job: Job) -> None:
+        if self.timeout is not None:
+            job.deadline = time.monotonic() + self.timeout - (time.time() - job.began)
+        self.running[job.key] = job
+        self.alarm = min(self.alarm, job.deadline, self.sample_at if self.memory_limit else math.inf)
+
+    def _start_all(self) -> None:
+        self.journal.flush()
+        while self.next and not self.journal.unwritten and time.monotonic() >= self.paused_until:
+            slot = self.slots.take()
+            if slot is None:
+                break
+            if self._start(self.next, slot):
+                self.next = next(self.pending, None)
+        if not self.next:
+            self.slots.release()
+        if self.journal.unwritten:
+            self.alarm = min(self.alarm, time.monotonic() + RETRY_SECONDS)
+
+    def _values(self, job: list[Any]) -> dict[str, str]:
+        """Return what the placeholders stand for."""
+        return {**self.array["values"], "index": str(job[1]), "job_id": job[2], "input": job[3], "seeds": job[4]}
+
+    def _told(self, values: dict[str, str]) -> dict[str, str]:
+        """Return what the job is told through its environment."""
+        return {**self.array["told"], **{name: values[key] for name, key in self.array["told_each"].items()}}
+
+    def _start(self, job: list[Any], slot: int) -> bool:
+        """Start a job; say whether it is dealt with: False if it should be tried again after a pause."""
+        values = self._values(job)
+        told = self._told(values)
+        command = [PLACEHOLDER.sub(lambda found: values[found[0][1:-1]], word) for word in self.array["command"]]
+        log = os.path.join(self.directory, "out", f"{job[0]}.log")
+        began = time.time()
+        try:
+            os.chdir(self.array["cwd"])
+            pid = os.posix_spawnp(
+                command[0],
+                command,
+                {**self.inherited, **told},
+                file_actions=[
+                    # No job can be started twice: its log must not be there. It also proves that one was started.
+                    (os.POSIX_SPAWN_OPEN, 1, log, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o644),
+                    (os.POSIX_SPAWN_DUP2, 1, 2),
+                    (os.POSIX_SPAWN_DUP2, slot, SLOT_DESCRIPTOR),
+                ],
+                setpgroup=0,
+                setsigmask=[],
+                setsigdef=RESET_SIGNALS,
+            )
+        except (OSError, ValueError) as error:
+            self.slots.ours.append(slot)
+            return self._not_started(job, command, log, error)
+        self.attempts = 0
+        found = look_up(pid)
+        started = Job(job[0], pid, found.born if found else 0, began, told)
+        started.slot = slot
+        self.journal.record({"event": "start", "job": job[0], "pid": pid, "born": started.born, "time": began})
+        self._watch(started)
+        return True
+
+    def _not_started(self, job: list[Any], command: list[str], log: str, error: Exception) -> bool:
+        if not isinstance(error, FileExistsError) and os.path.exists(log):
+            os.unlink(log)
+        self.attempts += 1
+        if isinstance(error, OSError) and error.errno in TRANSIENT and self.attempts < START_ATTEMPTS:
+            self.paused_until = time.monotonic() + RETRY_SECONDS
+            self.alarm = min(self.alarm, self.paused_until)
+            return False
+        self.attempts = 0
+        reason = (error.strerror or str(error)) if isinstance(error, OSError) else str(error)
+        message = f"could not start {command[0]!r} in {self.array['cwd']!r}: {reason}"
+        now = time.time()
+        self.journal.record({"event": "end", "job": job[0], "time": now, "reason": "not_started", "message": message})
+        return True
+
+    # Ending
+
+    def _reap(self) -> None:
+        while True:
+            try:
+                pid, status, usage = os.wait4(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if not pid:
+                return
+            job = self.running.get(pid)
+            if job is None:
+                continue  # a job's orphan, which fell to us
+            job.gone = True
+            ended = ("signal", os.WTERMSIG(status)) if os.WIFSIGNALED(status) else ("code", os.WEXITSTATUS(status))
+            job.outcome = dict([ended])
+            job.outcome["rss"] = usage.ru_maxrss * USAGE_BYTES
+            job.outcome["cpu"] = round(usage.ru_utime + usage.ru_stime, 6)
+            if job.reason:
+                self.alarm = 0.0  # see now what is left of its tree
+            else:
+                self._finish(job)
+
+    def _finish(self, job: Job) -> None:
+        del self.running[job.key]
+        event = {"event": "end", "job": job.index, "time": time.time(), "began": job.began, **job.outcome}
+        if job.reason:
+            event["reason"], event["message"] = job.reason, job.message
+        self.journal.record(event)
+        if job.slot >= 0:
+            self.slots.ours.append(job.slot)
+
+    def _obey(self) -> None:
+        """Cancel everything if somebody asked for it."""
+        if not os.path.exists(os.path.join(self.directory, "cancel")):
+            return
+        table = processes()
+        for job in self.running.values():
+            if not job.gone:
+                self._condemn(job, "cancelled", "cancelled while it ran", table)
+        while self.next:
+            event = {"event": "end", "job": self.next[0], "time": time.time(), "reason": "cancelled"}
+            self.journal.record({**event, "message": "cancelled before it was started"})
+            self.next = next(self.pending, None)
+
+    def _condemn(self, job: Job, reason: str, message: str, table: dict[int, Process]) -> None:
+        """Ask a job to end; those of its processes that are left after the grace period are killed."""
+        if job.reason:
+            return
+        job.reason, job.message = reason, message
+        job.signal(signal.SIGTERM, table)
+        job.kill_at = time.monotonic() + self.array["grace_seconds"]
+        self.alarm = 0.0
+
+    def _tend(self) -> None:
+        """Do what time asks for: limits, kills, jobs of another runner. Costs nothing while no alarm is due."""
+        now = time.monotonic()
+        if now < self.alarm:
+            return
+        for job in [job for job in self.running.values() if job.adopted]:
+            self._notice(job)
+        sampling = bool(self.memory_limit) and now >= self.sample_at
+        if sampling:
+            self.sample_at = now + SAMPLE_SECONDS
+        due = [job for job in self.running.values() if sampling or job.reason or now >= job.deadline]
+        table = processes() if due else {}
+        for job in due:
+            if not (job.reason or job.gone):
+                self._limit(job, table, now)
+            if job.reason:
+                self._press(job, table, now)
+        self._set_alarm(now)
+
+    def _notice(self, job: Job) -> None:
+        """See whether a job of another runner is over; nobody can tell how it ended."""
+        job.gone = job.gone or not lives(job.pid, job.born)
+        if job.gone and not job.reason:
+            job.reason, job.message = "lost", "its runner was killed while it ran, so its exit code is unknown"
+            self._finish(job)
+
+    def _limit(self, job: Job, table: dict[int, Process], now: float) -> None:
+        """Condemn a job that is over its time or its memory."""
+        if now >= job.deadline:
+            self._condemn(job, "timeout", f"ran longer than its limit of {self.timeout:g} s", table)
+        elif self.memory_limit:
+            used = job.memory_bytes(table, self.memory_limit)
+            if used > self.memory_limit:
+                shown = f"used {used / 2**20:.0f} MiB; its limit is {self.memory_limit / 2**20:.0f} MiB"
+                self._condemn(job, "out_of_memory", shown, table)
+
+    def _press(self, job: Job, table: dict[int, Process], now: float) -> None:
+        """Kill what outlived the grace period; the job is over when no process of it is left."""
+        late = now >= job.kill_at
+        left = job.signal(signal.SIGKILL if late else 0, table) if late or job.gone else True
+        if job.gone and not left:
+            self._finish(job)
+
+    def _set_alarm(self, now: float) -> None:
+        alarm = math.inf
+        if self.next and self.paused_until > now:
+            alarm = min(alarm, self.paused_until)
+        if self.memory_limit and self.running:
+            alarm = min(alarm, self.sample_at)
+        for job in self.running.values():
+            if job.reason:
+                alarm = min(alarm, now + GRAIN_SECONDS if job.gone or now >= job.kill_at else job.kill_at)
+            else:
+                alarm = min(alarm, job.deadline, now + ADOPTED_SECONDS if job.adopted else math.inf)
+        self.alarm = alarm
+
+
+def _adopt_orphans() -> None:
+    """Have processes whose parent ends fall to this one, so that none gets out of sight; Linux only."""
+    try:
+        import ctypes  # noqa: PLC0415 - small Pythons come without it
+
+        ctypes.CDLL(None).prctl(PRCTL_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    except (ImportError, OSError, AttributeError):
+        complain("without prctl, a job's processes that leave its process group may outlive it")
+
+
+def _go_to_background(directory: str) -> None:
+    if os.fork():
+        os._exit(0)
+    os.setsid()
+    null = os.open(os.devnull, os.O_RDONLY)
+    log = os.open(os.path.join(directory, "runner.log"), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    for target, source in ((0, null), (1, log), (2, log)):
+        os.dup2(source, target)
+
+
+def main(arguments: list[str]) -> None:
+    """Run the array in the directory ``arguments[0]`` in the background, unless a runner does so already."""
+    directory = os.path.abspath(arguments[0])
+    lock = int(arguments[1]) if len(arguments) > 1 else take_lock(directory)
+    if lock is None:
+        return
+    os.set_inheritable(lock, False)
+    _go_to_background(directory)
+    _adopt_orphans()
+    try:
+        Runner(directory, lock).run()
+    except Exception as error:
+        with open(os.path.join(directory, "runner.failed"), "w", encoding="utf-8") as file:
+            file.write(f"{type(error).__name__}: {error}")
+        raise
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
