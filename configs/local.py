@@ -1,0 +1,72 @@
+"""The context of campaigns that run on this machine."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from dataclasses import dataclass
+from typing import Annotated
+
+from pydantic.functional_validators import AfterValidator
+
+from configs.quantities import STRICT, Command, Count, Positive, Text, split_command
+
+PLACEHOLDERS = ("input", "output", "seeds", "index", "job_id", "model", "image", "working", "python")
+"""What a command may name in braces, filled in per job; ``python`` is the interpreter that runs the flow."""
+
+_BRACED = re.compile(r"\{([A-Za-z_-]+)\}")
+
+
+def _check_local(location: str) -> str:
+    if "://" in location:
+        raise ValueError("must be a directory of this machine; for s3:// use the flow run_batch_simulations")
+    return location
+
+
+def _check_model_command(command: str | list[str]) -> str | list[str]:
+    """Refuse an empty command and misspelt placeholders; other braces are left alone, as programs use them."""
+    arguments = split_command(command)
+    if not arguments or not arguments[0]:
+        raise ValueError("must name a program")
+    for argument in arguments:
+        for name in _BRACED.findall(argument):
+            nearest = difflib.get_close_matches(name, PLACEHOLDERS, n=1, cutoff=0.8)
+            if name not in PLACEHOLDERS and nearest:
+                raise ValueError(f"{{{name}}} is no placeholder, did you mean {{{nearest[0]}}}?")
+    return command
+
+
+@dataclass
+class LocalContextConfig:
+    """Where files are, what is run, and how much of this machine it may take."""
+
+    __pydantic_config__ = STRICT
+
+    working_location: Annotated[Text, AfterValidator(_check_local)]
+    """Directory that holds the series' files, a directory per series."""
+
+    manifest_location: Text
+    """Directory or s3:// address that holds the manifest."""
+
+    template_location: Text
+    """Directory or s3:// address that holds the templates."""
+
+    command: Annotated[Command, AfterValidator(_check_model_command)]
+    """Program and arguments of one job, as text (split as a shell would, but given to none) or as a list. These are
+    filled in: {input} {output} {seeds} {index} {job_id} {model} {image} {working} {python}."""
+
+    slots: Count | None = None
+    """Jobs that run at the same time; null takes as many as CPUs and memory allow."""
+
+    cpus_per_job: Positive = 1.0
+    """CPU cores that one job uses."""
+
+    memory_per_job: Count | None = None
+    """MiB of memory that one job may use; null sets no limit."""
+
+    timeout: Positive | None = None
+    """Seconds after which a job is stopped; null sets no limit."""
+
+    def arguments(self) -> tuple[str, ...]:
+        """Return the command as an argument list, placeholders still in place."""
+        return split_command(self.command)

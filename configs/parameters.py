@@ -1,0 +1,58 @@
+"""How a campaign is run: the parameters that all run flows share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from configs.quantities import STRICT, Command, Count, Name, Positive, split_command
+
+
+@dataclass
+class ParametersConfig:
+    """The model, how long to watch it, and what to do with what its jobs leave."""
+
+    __pydantic_config__ = STRICT
+
+    model: Name
+    """Name of the model; initial files are looked for under it, and estimates are learned per model."""
+
+    image: str = ""
+    """Container image that holds the model; not used by sites that run a command directly."""
+
+    retries: Count = 1440
+    """How many times jobs are looked at before they are given up; times retry_delay, it bounds the watching."""
+
+    retry_delay: Positive = 60.0
+    """Seconds between two looks."""
+
+    seeds_per_job: Count = 1
+    """Largest number of seeds that one job simulates."""
+
+    log_filter: str = ""
+    """Keep only log lines that hold this text; empty keeps all."""
+
+    terminate_jobs: bool = True
+    """Terminate jobs that are still active after the last look; otherwise they go on running."""
+
+    save_logs: bool = True
+    """Save the jobs' logs to the location."""
+
+    clean_jobs: bool = True
+    """Remove the files of jobs once their logs are saved."""
+
+    update_manifest: bool = True
+    """List the location before planning and after the last job; otherwise the manifest is taken as it is."""
+
+    rerun_stale: bool = False
+    """Run again what was simulated from an input that differs from today's."""
+
+    seconds_per_run: Positive | None = None
+    """Declared seconds per run, for estimates until earlier jobs of the model have been measured."""
+
+    report: Command = ""
+    """Command run here once the last job has ended, in the dated location; pictures it writes to ``pictures/`` are
+    shown on the summary page. {working} and {python} are filled in. Empty: none."""
+
+    def report_arguments(self) -> tuple[str, ...]:
+        """Return the report command as an argument list; empty if there is none."""
+        return split_command(self.report)
