@@ -17,6 +17,13 @@ def uncollected(campaign: Campaign) -> list[ArrayRow]:
     return [array for array in arrays if array.remote_id and array.site == campaign.site.name]
 
 
+def is_settled(campaign: Campaign) -> bool:
+    """Tell whether no job is in flight and nothing waits to be collected; writes nothing."""
+    if campaign.recorded_id is None:
+        return True
+    return not campaign.ledger.arrays(campaign.recorded_id, uncollected=True)
+
+
 def save_logs(campaign: Campaign, arrays: Sequence[ArrayRow]) -> int:
     """Save what the jobs of these arrays printed so far, filtered; returns how many logs were saved."""
     return campaign.working.write_many(file for array in arrays for file in _logs(campaign, array))

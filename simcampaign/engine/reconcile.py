@@ -47,5 +47,5 @@ def look(campaign: Campaign, arrays: Sequence[ArrayRow]) -> bool:
         return False
     reports = campaign.site.status({remote_id: array.cursor for remote_id, array in mine.items()})
     for remote_id, report in reports.items():
-        campaign.ledger.record(mine[remote_id].id, report)
+        campaign.ledger.record(mine[remote_id], report)
     return any(report.changes or not report.known for report in reports.values())

@@ -30,6 +30,10 @@ REST = 0.1
 """Seconds between news and the next look, so that many short jobs are looked at together."""
 
 
+TERMINATE_SECONDS = 120.0
+"""How long to wait for jobs that were told to end."""
+
+
 class WatchEnd(StrEnum):
     """Why a watch ended."""
 
@@ -69,13 +73,16 @@ def watch(
     arrays: Sequence[ArrayRow],
     on_progress: Callable[[Progress], None],
     stop: Callable[[], bool],
+    seconds: float | None = None,
 ) -> WatchEnd:
-    """Watch arrays until every job has ended, ``retries`` × ``retry_delay`` seconds are over, or ``stop()`` is true.
+    """Watch arrays until every job has ended, the time is up, or ``stop()`` is true.
+
+    The time is ``seconds``, by default ``retries`` × ``retry_delay`` of the settings.
 
     A look that fails changes nothing; it is logged once until the next one succeeds.
     """
     ids = {array.id for array in arrays}
-    end = time.monotonic() + campaign.settings.retries * campaign.settings.retry_delay
+    end = time.monotonic() + (campaign.settings.retries * campaign.settings.retry_delay if seconds is None else seconds)
     interval, failing = SHORTEST_INTERVAL, False
     while True:
         changed = False
@@ -111,3 +118,20 @@ def _pause(campaign: Campaign, arrays: Sequence[ArrayRow], seconds: float, stop:
             time.sleep(min(left, REST))
             break
     return stop()
+
+
+def cancel(campaign: Campaign, arrays: Sequence[ArrayRow]) -> None:
+    """Tell the site to end what has not ended in these arrays, one call an array.
+
+    An array that the site does not have yet, or that another site has, is left alone.
+    """
+    ids = {array.id for array in arrays}
+    for array in campaign.ledger.arrays(campaign.id, open_only=True):
+        if array.id in ids and array.remote_id and array.site == campaign.site.name:
+            campaign.site.cancel(array.remote_id)
+
+
+def terminate(campaign: Campaign, arrays: Sequence[ArrayRow], on_progress: Callable[[Progress], None]) -> WatchEnd:
+    """End what has not ended in these arrays and watch until it is so."""
+    cancel(campaign, arrays)
+    return watch(campaign, arrays, on_progress, lambda: False, TERMINATE_SECONDS)

@@ -150,20 +150,26 @@ class Ledger:
             change = sa.update(arrays).where(arrays.c.id == array_id, arrays.c.state == ArrayState.INTENT)
             connection.execute(change.values(state=ArrayState.ABANDONED))
 
-    def record(self, array_id: int, report: ArrayReport) -> None:
-        """Write down what the site says; an array that it does not know has its active jobs lost."""
+    def record(self, array: ArrayRow, report: ArrayReport) -> bool:
+        """Write down what the site says since ``array.cursor``; active jobs of an array it does not know are lost.
+
+        Returns False, and changes nothing, if somebody else wrote down a later look meanwhile. A final state stays.
+        """
         with self.database.write() as connection:
-            changes = [_job_values(array_id, change) for change in report.changes]
+            unmoved = (arrays.c.id == array.id) & (arrays.c.cursor == array.cursor)
+            seen = sa.update(arrays).where(unmoved).values(cursor=report.cursor, last_seen=self._clock())
+            if connection.execute(seen).rowcount != 1:
+                return False
+            changes = [_job_values(array.id, change) for change in report.changes]
             if changes:
                 connection.execute(_JOB_UPDATE, changes)
-            active = (jobs.c.array_id == array_id) & jobs.c.state.in_(_ACTIVE)
+            active = (jobs.c.array_id == array.id) & jobs.c.state.in_(_ACTIVE)
             if not report.known:
                 lost = {"state": JobState.LOST, "cause": Cause.LOST, "message": "the site does not know the array"}
                 connection.execute(sa.update(jobs).where(active).values(lost))
-            values: dict[str, object] = {"cursor": report.cursor, "last_seen": self._clock()}
             if connection.scalar(sa.select(sa.func.count()).where(active)) == 0:
-                values["state"] = ArrayState.OVER
-            connection.execute(sa.update(arrays).where(arrays.c.id == array_id).values(values))
+                connection.execute(sa.update(arrays).where(arrays.c.id == array.id).values(state=ArrayState.OVER))
+            return True
 
     def collected(self, array_id: int) -> None:
         """Write down that logs of an array that is over were saved and its files cleaned."""
@@ -213,7 +219,7 @@ class Ledger:
             .order_by(ranges.c.array_id, ranges.c.row)
         )
         with self.database.read() as connection:
-            return [row._tuple() for row in connection.execute(query)]
+            return list(connection.execute(query))
 
     def job_states(self, array_id: int) -> dict[int, JobState]:
         """Return the state of each job of an array."""
@@ -305,7 +311,9 @@ def array_name(series: str, group: str, digest: str, attempt: int) -> str:
 
 _JOB_UPDATE = (
     sa.update(jobs)
-    .where(jobs.c.array_id == sa.bindparam("of_array"), jobs.c.index == sa.bindparam("of_job"))
+    .where(
+        jobs.c.array_id == sa.bindparam("of_array"), jobs.c.index == sa.bindparam("of_job"), jobs.c.state.in_(_ACTIVE)
+    )
     .values({field: sa.bindparam(f"new_{field}") for field in JobReport.__dataclass_fields__ if field != "index"})
 )
 

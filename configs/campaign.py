@@ -1,0 +1,62 @@
+"""From configurations to a campaign at work."""
+
+from __future__ import annotations
+
+import sys
+
+from configs.parameters import ParametersConfig
+from configs.series import SeriesConfig
+from simcampaign.engine.campaign import Campaign, Settings
+from simcampaign.jobs import Resources
+from simcampaign.layout import Layout
+from simcampaign.sites.base import Site
+from simcampaign.storage import Location
+
+
+def make_campaign(  # noqa: PLR0913 - one argument per thing that a flow decides
+    working: str,
+    manifest: str,
+    templates: str,
+    series: SeriesConfig,
+    parameters: ParametersConfig,
+    site: Site,
+    command: tuple[str, ...],
+    resources: Resources,
+) -> Campaign:
+    """Put a campaign together; nothing is read from or written to its locations yet.
+
+    ``working``, ``manifest`` and ``templates`` are locations. The date of the campaign run is fixed here. Raises
+    ``ConfigError`` with everything that is wrong with the series.
+    """
+    expanded = series.expand()
+    settings = Settings(
+        model=parameters.model,
+        command=_with_python(command),
+        image=parameters.image,
+        resources=resources,
+        seeds_per_job=parameters.seeds_per_job,
+        retries=parameters.retries,
+        retry_delay=parameters.retry_delay,
+        log_filter=parameters.log_filter,
+        terminate_jobs=parameters.terminate_jobs,
+        save_logs=parameters.save_logs,
+        clean_jobs=parameters.clean_jobs,
+        update_manifest=parameters.update_manifest,
+        rerun_stale=parameters.rerun_stale,
+        seconds_per_run=parameters.seconds_per_run,
+        report=_with_python(parameters.report_arguments()),
+    )
+    return Campaign(
+        series=expanded,
+        settings=settings,
+        layout=Layout.today(expanded.name),
+        working=Location.open(working),
+        manifest=Location.open(manifest),
+        templates=Location.open(templates),
+        site=site,
+    )
+
+
+def _with_python(command: tuple[str, ...]) -> tuple[str, ...]:
+    """Put this interpreter in the place of ``{python}``: a virtual environment need not be on the PATH."""
+    return tuple(argument.replace("{python}", sys.executable) for argument in command)

@@ -1,0 +1,64 @@
+"""Run a campaign on this machine.
+
+Every (condition, seed) of the series whose files the manifest lacks, and that no earlier job holds, is rendered into an
+input, packed into jobs, and run by a detached runner that outlives this command. Start the command again at any time: it
+attaches to what is running and runs only what is missing.
+
+Working location:
+
+    (name)/YYYY-MM-DD/inits/(name)_(group)_(seed).(extension)
+    (name)/YYYY-MM-DD/inputs/(name)_(group)_(index).(template's extension)
+    (name)/YYYY-MM-DD/outputs/(name)_(condition key)_(seed).(extension)
+    (name)/YYYY-MM-DD/logs/(job id).log
+    (name)/YYYY-MM-DD/(name).PLAN.json, (name).SUMMARY.txt, (name).SUMMARY.html
+"""
+
+from __future__ import annotations
+
+import sys
+
+from configs.campaign import make_campaign
+from configs.local import LocalContextConfig as ContextConfig
+from configs.parameters import ParametersConfig
+from configs.series import SeriesConfig
+from simcampaign.engine.campaign import Campaign
+from simcampaign.jobs import Resources
+from simcampaign.places import data_folder
+from simcampaign.sites.local import LocalSite
+
+
+def open_campaign(context: ContextConfig, series: SeriesConfig, parameters: ParametersConfig) -> Campaign:
+    """Put the campaign together that this flow runs."""
+    return make_campaign(
+        context.working_location,
+        context.manifest_location,
+        context.template_location,
+        series,
+        parameters,
+        site=LocalSite(root=data_folder() / "local", slots=context.slots),
+        command=context.arguments(),
+        resources=Resources(context.cpus_per_job, context.memory_per_job, context.timeout),
+    )
+
+
+if __name__ == "__main__":
+    # Help, dry runs and errors must not wait for Prefect; the command imports this module again under its own name.
+    from flows.command import FlowCommand, main
+
+    name = "run_local_simulations"
+    sys.exit(main(FlowCommand(name, __doc__, ContextConfig, SeriesConfig, ParametersConfig, open_campaign)))
+
+from prefect import flow
+
+from tasks.body import Outcome, run_campaign
+from tasks.hooks import cancel_jobs_of, flow_run_name
+
+
+@flow(
+    name="run-local-simulations",
+    flow_run_name=flow_run_name,
+    on_cancellation=[cancel_jobs_of(open_campaign, ContextConfig, SeriesConfig, ParametersConfig)],
+)
+def run_flow(context: ContextConfig, series: SeriesConfig, parameters: ParametersConfig) -> Outcome:
+    """Run a campaign on this machine."""
+    return run_campaign(open_campaign(context, series, parameters))

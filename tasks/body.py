@@ -1,0 +1,200 @@
+"""The body that every run flow shares: attach, plan, submit, poll, terminate, save logs, clean, summarise."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypeVar, cast
+
+from prefect.client.orchestration import get_client
+from prefect.context import FlowRunContext
+from prefect.utilities.annotations import opaque
+
+from simcampaign.engine.campaign import Campaign
+from simcampaign.engine.collect import uncollected
+from simcampaign.engine.planning import Prepared
+from simcampaign.engine.submission import Submission, check_submission, release
+from simcampaign.engine.watch import Progress, WatchEnd, progress_of
+from simcampaign.errors import ConflictError, SimcampaignError
+from simcampaign.ledger import ArrayRow, ArrayState
+from tasks import steps
+from tasks.caller import CALLER
+from tasks.interrupts import Interrupts
+from tasks.progress import ProgressTable, TerminalProgress
+
+T = TypeVar("T")
+
+logger = logging.getLogger("simcampaign")
+
+CLAIM_TRIES = 5
+"""How often a campaign is planned again because another campaign run claimed runs meanwhile."""
+
+STATE_SECONDS = 5.0
+"""Seconds between looks at the flow run's own state: a local run cancelled in the UI is told nothing else."""
+
+SECOND_PRESS_SECONDS = 3.0
+"""How long a second Ctrl-C, which cancels the jobs, is waited for."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a campaign run ended."""
+
+    complete: bool
+    """True if every run of the series is done."""
+
+    counts: dict[str, int]
+    """Runs per state."""
+
+    submitted: int
+    """Jobs that this campaign run submitted."""
+
+    active: int
+    """Jobs still in flight."""
+
+    end: str
+    """Why the watch ended."""
+
+    stopped: bool
+    """True if the person stopped the watch with Ctrl-C."""
+
+    summary: str
+    """Where the summary page is."""
+
+    failures: str
+    """What failed and why, in words; empty if nothing did."""
+
+    def __str__(self) -> str:
+        done = self.counts.get("done", 0) + self.counts.get("stale", 0)
+        total = sum(self.counts.values())
+        rest = ", ".join(f"{count:,} {label}" for label, count in self.counts.items() if label not in ("done", "stale"))
+        head = f"{done:,} of {total:,} runs done" + (f"; {rest}" if rest else "")
+        return "\n".join([*([self.failures] if self.failures else []), head, f"Summary: {self.summary}"])
+
+
+def whole(value: T) -> T:
+    """Hand a value to a task as it is; Prefect would look for futures in every condition of a series otherwise."""
+    return cast("T", opaque(value))
+
+
+def run_campaign(campaign: Campaign) -> Outcome:
+    """Run a campaign once, from its manifest to its summary."""
+    command = CALLER.get().command
+    with Interrupts().listening() as interrupts:
+        steps.attach(whole(campaign))
+        prepared, submissions = _plan_and_claim(campaign)
+        _submit(campaign, submissions)
+        arrays = uncollected(campaign)
+        end = _watch(campaign, arrays, interrupts, command)
+        _collect(campaign)
+        published = steps.summarise(whole(campaign), whole(prepared), command)
+    return Outcome(
+        complete=published.plan.complete,
+        counts=published.plan.counts,
+        submitted=sum(submission.packing.size for submission in submissions),
+        active=progress_of(campaign, arrays).active,
+        end=end.value,
+        stopped=interrupts.stopped,
+        summary=published.page,
+        failures=published.failures,
+    )
+
+
+def _plan_and_claim(campaign: Campaign) -> tuple[Prepared, list[Submission]]:
+    for attempt in range(1, CLAIM_TRIES + 1):
+        prepared = steps.plan(whole(campaign))
+        CALLER.get().check(campaign, prepared)
+        if not prepared.plan.jobs:
+            return prepared, []
+        check_submission(campaign, prepared.plan)
+        try:
+            return prepared, steps.claim(whole(campaign), whole(prepared))
+        except ConflictError:
+            if attempt == CLAIM_TRIES:
+                raise
+            logger.info("Another campaign run claimed jobs of series %s; planning again.", campaign.series.name)
+    raise AssertionError("unreachable")
+
+
+def _submit(campaign: Campaign, submissions: Sequence[Submission]) -> None:
+    """Save and submit array by array; if that fails, what the site never got is free again."""
+    try:
+        for submission in submissions:
+            if campaign.series.inits:
+                steps.copy_inits(whole(campaign), whole(submission))
+            steps.save_inputs(whole(campaign), whole(submission))
+            steps.submit(whole(campaign), whole(submission))
+    except SimcampaignError:
+        release(campaign, submissions)
+        raise
+
+
+def _watch(campaign: Campaign, arrays: Sequence[ArrayRow], interrupts: Interrupts, command: str) -> WatchEnd:
+    if not progress_of(campaign, arrays).active:
+        return WatchEnd.ENDED
+    table = ProgressTable(campaign.series.name)
+    cancelled = _CancelledElsewhere()
+    with TerminalProgress() as terminal:
+
+        def show(progress: Progress) -> None:
+            terminal.show(progress)
+            table.show(progress, last=not progress.active)
+
+        end = steps.poll(whole(campaign), whole(arrays), show, lambda: interrupts.stopped or cancelled())
+        if _should_terminate(campaign, end, interrupts, cancelled, command):
+            steps.terminate(whole(campaign), whole(arrays), show)
+    return end
+
+
+def _should_terminate(
+    campaign: Campaign, end: WatchEnd, interrupts: Interrupts, cancelled: _CancelledElsewhere, command: str
+) -> bool:
+    if end is WatchEnd.TIME_UP or (end is WatchEnd.STOPPED and not interrupts.stopped and cancelled.seen):
+        if campaign.settings.terminate_jobs:
+            logger.warning("%s: the jobs that have not ended are terminated (parameters.terminate_jobs).", end.value)
+        return campaign.settings.terminate_jobs
+    if end is WatchEnd.STOPPED:
+        again = f"Attach again with: {command}" if command else "Run the flow again to attach to them."
+        logger.warning("Stopped watching; the jobs keep running. %s", again)
+        logger.warning("Ctrl-C once more within %.0f s cancels them.", SECOND_PRESS_SECONDS)
+        return interrupts.await_second(SECOND_PRESS_SECONDS)
+    return False
+
+
+def _collect(campaign: Campaign) -> None:
+    """Save logs and clean, also of arrays that ended while nobody watched."""
+    arrays = uncollected(campaign)
+    if not arrays:
+        return
+    if campaign.settings.save_logs:
+        steps.save_logs(whole(campaign), whole(arrays))
+    if campaign.settings.clean_jobs:
+        steps.clean(whole(campaign), whole(arrays))
+    for array in arrays:
+        if array.state is ArrayState.OVER:
+            campaign.ledger.collected(array.id)
+
+
+class _CancelledElsewhere:
+    """Whether somebody cancelled this flow run, in the UI or by the API."""
+
+    def __init__(self) -> None:
+        self.seen = False
+        self._looked = time.monotonic()
+
+    def __call__(self) -> bool:
+        context = FlowRunContext.get()
+        due = time.monotonic() - self._looked >= STATE_SECONDS
+        if self.seen or not due or context is None or context.flow_run is None:
+            return self.seen
+        self._looked = time.monotonic()
+        try:
+            with get_client(sync_client=True) as client:
+                state = client.read_flow_run(context.flow_run.id).state
+        except Exception as error:  # noqa: BLE001 - whatever Prefect's server does, the jobs are watched
+            logger.debug("Could not read the flow run's own state: %s", error)
+            return False
+        self.seen = state is not None and (state.is_cancelling() or state.is_cancelled())
+        return self.seen

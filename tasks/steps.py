@@ -1,0 +1,94 @@
+"""The steps of a campaign run as Prefect tasks, over the engine.
+
+Nothing is cached by Prefect: the ledger is the record of what was done.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from simcampaign.engine import collect, planning, reconcile, watch
+from simcampaign.engine import submission as submissions
+from simcampaign.engine.campaign import Campaign
+from simcampaign.engine.planning import Prepared
+from simcampaign.engine.report import Published, publish
+from simcampaign.engine.submission import Submission
+from simcampaign.engine.watch import Progress, WatchEnd
+from simcampaign.ledger import ArrayRow
+
+step = functools.partial(task, cache_policy=NO_CACHE, persist_result=False)
+
+
+@step(name="attach to jobs in flight")
+def attach(campaign: Campaign) -> list[ArrayRow]:
+    """Settle what earlier campaign runs left behind; returns the arrays in flight."""
+    return reconcile.reconcile(campaign)
+
+
+@step(name="plan")
+def plan(campaign: Campaign) -> Prepared:
+    """Load or refresh the manifest, read the ledger, decide what is to do and render it once."""
+    return planning.prepare(campaign)
+
+
+@step(name="claim")
+def claim(campaign: Campaign, prepared: Prepared) -> list[Submission]:
+    """Write the arrays down as intents, all or none."""
+    return submissions.claim(campaign, prepared.plan, prepared.version)
+
+
+@step(name="copy inits", task_run_name="copy inits {submission.group}")
+def copy_inits(campaign: Campaign, submission: Submission) -> int:
+    """Copy the inits whose seeds are to run."""
+    return submissions.copy_inits(campaign, submission)
+
+
+@step(name="save inputs", task_run_name="save inputs {submission.group}")
+def save_inputs(campaign: Campaign, submission: Submission) -> int:
+    """Save the rendered inputs, in bulk."""
+    return submissions.save_inputs(campaign, submission)
+
+
+@step(name="submit", task_run_name="submit {submission.claimed.name}")
+def submit(campaign: Campaign, submission: Submission) -> str:
+    """Hand one array to the site."""
+    return submissions.submit_array(campaign, submission)
+
+
+@step(name="poll")
+def poll(
+    campaign: Campaign,
+    arrays: Sequence[ArrayRow],
+    on_progress: Callable[[Progress], None],
+    stop: Callable[[], bool],
+) -> WatchEnd:
+    """Watch all arrays in one plain loop."""
+    return watch.watch(campaign, arrays, on_progress, stop)
+
+
+@step(name="terminate jobs")
+def terminate(campaign: Campaign, arrays: Sequence[ArrayRow], on_progress: Callable[[Progress], None]) -> WatchEnd:
+    """End the jobs that have not ended, one call an array, and wait until they have."""
+    return watch.terminate(campaign, arrays, on_progress)
+
+
+@step(name="save logs")
+def save_logs(campaign: Campaign, arrays: Sequence[ArrayRow]) -> int:
+    """Save the logs that exist."""
+    return collect.save_logs(campaign, arrays)
+
+
+@step(name="clean jobs")
+def clean(campaign: Campaign, arrays: Sequence[ArrayRow]) -> int:
+    """Remove inputs and inits of finished jobs and the site's own files."""
+    return collect.clean(campaign, arrays)
+
+
+@step(name="summarise")
+def summarise(campaign: Campaign, prepared: Prepared, command: str) -> Published:
+    """Refresh the manifest, run the report command, and publish plan and summary."""
+    return publish(campaign, prepared, command)
