@@ -118,13 +118,12 @@ class LocalSite:
     def cancel(self, remote_id: str) -> None:
         """End what has not finished: pending jobs are never started, running ones get TERM and, later, KILL.
 
-        Raises ``SiteError`` if there is no such array.
+        An array that is not here (any more) is no error: ``status`` says of it what there is to say.
         """
         name, directory = self._name(remote_id), self._directory(remote_id)
-        try:
-            (directory / "cancel").touch()
-        except FileNotFoundError as error:
-            raise SiteError(f"there is no array {name} at {directory}, so it cannot be cancelled") from error
+        if not directory.exists():
+            return
+        (directory / "cancel").touch()
         if not self._over(name, directory) and not self._ensure_runner(name, directory):
             _wake_runner(directory)
 
@@ -234,6 +233,7 @@ class LocalSite:
             done = subprocess.run(
                 arguments,
                 pass_fds=[lock],
+                env=dict(os.environ),  # not what C code, e.g. readline, has put beside it
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
                 start_new_session=True,
