@@ -13,7 +13,7 @@ from simcampaign.sites.base import Site
 from simcampaign.storage import Location
 
 
-def make_campaign(  # noqa: PLR0913 - one argument per thing that a flow decides
+def make_campaign(
     working: str,
     manifest: str,
     templates: str,

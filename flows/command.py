@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import configs
+from configs.narrow import only
 from simcampaign.engine.campaign import Campaign
 from simcampaign.engine.collect import is_settled
 from simcampaign.engine.document import check_document, plan_document, read_document
@@ -84,7 +85,7 @@ def _run(command: FlowCommand, arguments: list[str]) -> int:
     loaded = configs.load(rest, command.context, command.series, command.parameters)
     if command.open_campaign is not None:
         if options.only:
-            loaded = replace(loaded, series=loaded.series.only(options.only))
+            loaded = replace(loaded, series=only(loaded.series, options.only))
         return _run_campaign(command.open_campaign, command, options, loaded, arguments)
     if options.dryrun:
         sys.stdout.write(loaded.text)

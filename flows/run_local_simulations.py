@@ -1,8 +1,8 @@
 """Run a campaign on this machine.
 
-Every (condition, seed) of the series whose files the manifest lacks, and that no earlier job holds, is rendered into an
-input, packed into jobs, and run by a detached runner that outlives this command. Start the command again at any time: it
-attaches to what is running and runs only what is missing.
+Every (condition, seed) of the series whose files the manifest lacks, and that no earlier job holds, is rendered into
+an input, packed into jobs, and run by a detached runner that outlives this command. Start the command again at any
+time: it attaches to what is running and runs only what is missing.
 
 Working location:
 

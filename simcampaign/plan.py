@@ -158,6 +158,9 @@ class Plan:
     groups: Mapping[str, Packing]
     """The inputs that are to be submitted, per group; groups without any are left out."""
 
+    silent: NDArray[np.bool_]
+    """Runs whose last job ended well but whose files are not all there; shape ``(conditions, seeds)``."""
+
     skipped: int = 0
     """Runs whose group is set to null, hence not planned."""
 
@@ -220,7 +223,8 @@ def make_plan(
     """Make the plan of a series from its manifest and what the ledger knows. Pure; 10^6 runs take about a second."""
     keys = [str(condition["key"]) for condition in series.conditions]
     present = files_present(manifest, series.name, keys, series.seeds, series.extensions)
-    codes = classify(present, known or Known.nothing(series), refreshed)
+    known = known or Known.nothing(series)
+    codes = classify(present, known, refreshed)
     to_do = np.isin(codes, [*TO_DO, RunState.STALE] if rerun_stale else TO_DO)
     seeds = np.asarray(series.seeds, dtype=np.int64)
     owner = np.array([_position(series, condition) for condition in series.conditions])
@@ -230,7 +234,8 @@ def make_plan(
         if len(conditions):
             groups[group] = pack(conditions, seeds[columns], seeds_per_job)
     skipped = int((~np.isin(codes[owner < 0], (RunState.DONE, RunState.STALE))).sum())
-    return Plan(series, codes, present, groups, skipped)
+    silent = known.finished & np.isin(codes, (RunState.MISSING, RunState.INCOMPLETE))
+    return Plan(series, codes, present, groups, silent, skipped)
 
 
 def _position(series: Series, condition: Condition) -> int:
@@ -242,7 +247,7 @@ def _reasons(plan: Plan) -> Iterable[dict[str, Any]]:
     extensions = list(plan.series.extensions)
     weights = 1 << np.arange(len(extensions), dtype=np.int64)
     lacking = np.tensordot(weights, ~plan.present, axes=1)
-    kinds = (lacking << 3) | plan.codes
+    kinds = (lacking << 4) | (plan.silent.astype(np.int64) << 3) | plan.codes
     seeds = np.asarray(plan.series.seeds, dtype=np.int64)
     # Columns in the order of the seeds, then a stable sort: the seeds of each kind stay in order.
     by_seed = np.argsort(seeds)
@@ -254,9 +259,9 @@ def _reasons(plan: Plan) -> Iterable[dict[str, Any]]:
         for part in np.split(order, cuts):
             kind = int(row[part[0]])
             if kind not in texts:
-                lacks = [extension for bit, extension in enumerate(extensions) if kind >> (3 + bit) & 1]
+                lacks = [extension for bit, extension in enumerate(extensions) if kind >> (4 + bit) & 1]
                 state = RunState(kind & 7)
-                texts[kind] = state.label, reason(state, lacks, len(extensions))
+                texts[kind] = state.label, reason(state, lacks, len(extensions), bool(kind & 8))
             state_label, why = texts[kind]
             yield {
                 "condition": str(condition["key"]),
@@ -266,12 +271,14 @@ def _reasons(plan: Plan) -> Iterable[dict[str, Any]]:
             }
 
 
-def reason(state: RunState, lacks: Sequence[str], extensions: int) -> str:
-    """Say in words why a run has its state."""
+def reason(state: RunState, lacks: Sequence[str], extensions: int, silent: bool) -> str:
+    """Say in words why a run has its state; ``silent`` if its last job ended well all the same."""
     files = "has no file" if len(lacks) == extensions else f"lacks {', '.join(lacks)}"
+    if silent:
+        files += ", though its last job ended well: does the model write where it is told?"
     return {
         RunState.DONE: "has every file",
-        RunState.MISSING: "has no file",
+        RunState.MISSING: files,
         RunState.INCOMPLETE: files,
         RunState.FAILED: f"{files}; its last job failed",
         RunState.IN_FLIGHT: "a job that has not ended holds it",

@@ -25,4 +25,5 @@ class Caller:
     """Called with each plan before it is claimed; raises to stop."""
 
 
-CALLER: ContextVar[Caller] = ContextVar("simcampaign-caller", default=Caller())
+_NOBODY = Caller()
+CALLER: ContextVar[Caller] = ContextVar("simcampaign-caller", default=_NOBODY)

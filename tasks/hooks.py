@@ -7,12 +7,11 @@ from typing import Any
 
 from prefect import Flow, runtime
 from prefect.client.schemas.objects import FlowRun, State
+from prefect.flows import FlowStateHook
 from pydantic import TypeAdapter
 
 from simcampaign.engine.campaign import Campaign
 from simcampaign.engine.watch import cancel
-
-Hook = Callable[[Flow[..., Any], FlowRun, State[Any]], None]
 
 
 def flow_run_name() -> str:
@@ -23,13 +22,13 @@ def flow_run_name() -> str:
 
 def cancel_jobs_of(
     open_campaign: Callable[[Any, Any, Any], Campaign], context: type[Any], series: type[Any], parameters: type[Any]
-) -> Hook:
+) -> FlowStateHook[..., Any]:
     """Return a hook that cancels a cancelled flow run's jobs, unless ``terminate_jobs`` is false.
 
     A crashed flow run leaves its jobs running, so that the next one attaches to them.
     """
 
-    def cancel_jobs(_flow: Flow[..., Any], flow_run: FlowRun, _state: State[Any]) -> None:
+    def cancel_jobs(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:  # noqa: ARG001
         given = flow_run.parameters
         kinds = {"context": context, "series": series, "parameters": parameters}
         values = [TypeAdapter(kind).validate_python(given[name]) for name, kind in kinds.items()]

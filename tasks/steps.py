@@ -5,7 +5,6 @@ Nothing is cached by Prefect: the ledger is the record of what was done.
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Sequence
 
 from prefect import task
@@ -20,46 +19,44 @@ from simcampaign.engine.submission import Submission
 from simcampaign.engine.watch import Progress, WatchEnd
 from simcampaign.ledger import ArrayRow
 
-step = functools.partial(task, cache_policy=NO_CACHE, persist_result=False)
 
-
-@step(name="attach to jobs in flight")
+@task(name="attach to jobs in flight", cache_policy=NO_CACHE, persist_result=False)
 def attach(campaign: Campaign) -> list[ArrayRow]:
     """Settle what earlier campaign runs left behind; returns the arrays in flight."""
     return reconcile.reconcile(campaign)
 
 
-@step(name="plan")
+@task(name="plan", cache_policy=NO_CACHE, persist_result=False)
 def plan(campaign: Campaign) -> Prepared:
     """Load or refresh the manifest, read the ledger, decide what is to do and render it once."""
     return planning.prepare(campaign)
 
 
-@step(name="claim")
+@task(name="claim", cache_policy=NO_CACHE, persist_result=False)
 def claim(campaign: Campaign, prepared: Prepared) -> list[Submission]:
     """Write the arrays down as intents, all or none."""
     return submissions.claim(campaign, prepared.plan, prepared.version)
 
 
-@step(name="copy inits", task_run_name="copy inits {submission.group}")
+@task(name="copy inits", task_run_name="copy inits {submission.group}", cache_policy=NO_CACHE, persist_result=False)
 def copy_inits(campaign: Campaign, submission: Submission) -> int:
     """Copy the inits whose seeds are to run."""
     return submissions.copy_inits(campaign, submission)
 
 
-@step(name="save inputs", task_run_name="save inputs {submission.group}")
+@task(name="save inputs", task_run_name="save inputs {submission.group}", cache_policy=NO_CACHE, persist_result=False)
 def save_inputs(campaign: Campaign, submission: Submission) -> int:
     """Save the rendered inputs, in bulk."""
     return submissions.save_inputs(campaign, submission)
 
 
-@step(name="submit", task_run_name="submit {submission.claimed.name}")
+@task(name="submit", task_run_name="submit {submission.claimed.name}", cache_policy=NO_CACHE, persist_result=False)
 def submit(campaign: Campaign, submission: Submission) -> str:
     """Hand one array to the site."""
     return submissions.submit_array(campaign, submission)
 
 
-@step(name="poll")
+@task(name="poll", cache_policy=NO_CACHE, persist_result=False)
 def poll(
     campaign: Campaign,
     arrays: Sequence[ArrayRow],
@@ -70,25 +67,25 @@ def poll(
     return watch.watch(campaign, arrays, on_progress, stop)
 
 
-@step(name="terminate jobs")
+@task(name="terminate jobs", cache_policy=NO_CACHE, persist_result=False)
 def terminate(campaign: Campaign, arrays: Sequence[ArrayRow], on_progress: Callable[[Progress], None]) -> WatchEnd:
     """End the jobs that have not ended, one call an array, and wait until they have."""
     return watch.terminate(campaign, arrays, on_progress)
 
 
-@step(name="save logs")
+@task(name="save logs", cache_policy=NO_CACHE, persist_result=False)
 def save_logs(campaign: Campaign, arrays: Sequence[ArrayRow]) -> int:
     """Save the logs that exist."""
     return collect.save_logs(campaign, arrays)
 
 
-@step(name="clean jobs")
+@task(name="clean jobs", cache_policy=NO_CACHE, persist_result=False)
 def clean(campaign: Campaign, arrays: Sequence[ArrayRow]) -> int:
     """Remove inputs and inits of finished jobs and the site's own files."""
     return collect.clean(campaign, arrays)
 
 
-@step(name="summarise")
+@task(name="summarise", cache_policy=NO_CACHE, persist_result=False)
 def summarise(campaign: Campaign, prepared: Prepared, command: str) -> Published:
     """Refresh the manifest, run the report command, and publish plan and summary."""
     return publish(campaign, prepared, command)

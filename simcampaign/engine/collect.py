@@ -51,7 +51,8 @@ def clean(campaign: Campaign, arrays: Sequence[ArrayRow]) -> int:
         if array.state is not ArrayState.OVER:
             continue
         keys = [*_finished_inputs(campaign, array), *(_inits(campaign, array) - busy)]
-        removed += campaign.working.delete_many(keys)
+        campaign.working.delete_many(keys)
+        removed += len(keys)
         campaign.site.clean(str(array.remote_id))
     return removed
 

@@ -271,19 +271,26 @@ class Ledger:
 
     def seconds_per_run(self, model: str) -> float | None:
         """Return the median wall seconds per run of the model's last thousand finished jobs; None if none."""
+        seconds = self._seconds(arrays.c.model == model, 1000)
+        return median(seconds) if seconds else None
+
+    def run_seconds(self, campaign_id: int, limit: int = 100_000) -> list[float]:
+        """Return the wall seconds per run of the campaign's finished jobs, at most ``limit`` of the newest."""
+        return self._seconds(arrays.c.campaign_id == campaign_id, limit)
+
+    def _seconds(self, which: sa.ColumnElement[bool], limit: int) -> list[float]:
         size = sa.func.sum(ranges.c.end_seed - ranges.c.start_seed + 1)
         query = (
             sa.select((jobs.c.ended - jobs.c.started) / size)
             .join(arrays, arrays.c.id == jobs.c.array_id)
             .join(ranges, (ranges.c.array_id == jobs.c.array_id) & (ranges.c.index == jobs.c.index))
-            .where(arrays.c.model == model, jobs.c.state == JobState.FINISHED, jobs.c.started.is_not(None))
+            .where(which, jobs.c.state == JobState.FINISHED, jobs.c.started.is_not(None))
             .group_by(jobs.c.array_id, jobs.c.index, jobs.c.ended, jobs.c.started)
             .order_by(jobs.c.array_id.desc(), jobs.c.index.desc())
-            .limit(1000)
+            .limit(limit)
         )
         with self.database.read() as connection:
-            seconds = connection.scalars(query).all()
-        return median(float(each) for each in seconds) if seconds else None
+            return [float(each) for each in connection.scalars(query)]
 
     def usage(self, campaign_id: int) -> Usage:
         """Return what the ended jobs of a campaign took: wall and core seconds, and money."""
@@ -311,9 +318,8 @@ def array_name(series: str, group: str, digest: str, attempt: int) -> str:
 
 _JOB_UPDATE = (
     sa.update(jobs)
-    .where(
-        jobs.c.array_id == sa.bindparam("of_array"), jobs.c.index == sa.bindparam("of_job"), jobs.c.state.in_(_ACTIVE)
-    )
+    .where(jobs.c.array_id == sa.bindparam("of_array"), jobs.c.index == sa.bindparam("of_job"))
+    .where(sa.or_(*(jobs.c.state == state for state in _ACTIVE)))  # an executemany takes no IN
     .values({field: sa.bindparam(f"new_{field}") for field in JobReport.__dataclass_fields__ if field != "index"})
 )
 
