@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import pickle
@@ -475,6 +476,25 @@ def test_an_array_of_another_host_must_be_watched_there(site: LocalSite) -> None
         site.clean("nonsense")
 
 
+def test_a_root_that_cannot_be_written_to_is_an_error_that_names_it(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(
+        SiteError, match=r"array a cannot be written to .*file.*: Not a directory; nothing was submitted"
+    ):
+        LocalSite(root=tmp_path / "file").submit(array_of("a", "true"))
+
+
+def test_old_drafts_of_killed_submissions_are_removed_and_fresh_ones_are_not(site: LocalSite) -> None:
+    for name, age in ((".new-old", 90000), (".new-fresh", 60)):
+        draft = site.root / "arrays" / name
+        (draft / "out").mkdir(parents=True)
+        os.utime(draft, times=(time.time() - age,) * 2)
+    Watched(site, site.submit(array_of("a", "true"))).end()
+    assert sorted(path.name for path in (site.root / "arrays").iterdir()) == [".new-fresh", "a"]
+    (site.root / "arrays" / ".new-fresh" / "out").rmdir()
+    (site.root / "arrays" / ".new-fresh").rmdir()
+
+
 @pytest.mark.parametrize("name", ["", "../a", ".a", "a/b", "a\0b"])
 def test_an_array_name_that_leads_out_of_the_root_is_refused(site: LocalSite, name: str) -> None:
     with pytest.raises(SiteError, match="array name"):
@@ -551,3 +571,25 @@ def test_numbers_that_make_no_sense_are_refused_together(tmp_path: Path) -> None
     with pytest.raises(ConfigError) as caught:
         LocalSite(root=tmp_path, slots=0, grace_seconds=-1)
     assert [problem.path for problem in caught.value.problems] == ["slots", "grace_seconds"]
+
+
+def test_runners_killed_at_any_moment_run_no_job_twice_and_forget_none(site: LocalSite) -> None:
+    array = array_of("a", "sh", "-c", "echo {index} >> ran", size=400)
+    watched = Watched(site, site.submit(array))
+    killed = 0
+    while sum(not job.state.active for job in watched.look().values()) < 400:
+        pid, born = map(int, until(lambda: (folder(site, "a") / "runner.lock").read_text().split()))
+        if killed < 12 and runner.lives(pid, born):
+            time.sleep(0.01 + 0.005 * killed)  # another moment of the runner's life each time
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+                killed += 1
+        site.wait([watched.remote_id], 0.05)
+    ran = lines("ran")
+    assert killed > 3
+    assert len(ran) == len(set(ran))
+    assert {job.state for job in watched.jobs.values()} <= {JobState.FINISHED, JobState.LOST}
+    assert {index for index, job in watched.jobs.items() if job.state is JobState.FINISHED} <= {
+        int(x) - 10 for x in ran
+    }
+    assert sum(event["event"] == "end" for event in journal(folder(site, "a"))) == 400
