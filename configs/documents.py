@@ -144,7 +144,7 @@ class _Reader:
         self._scalars: dict[str, object] = {}
 
     def read(self) -> Any:
-        events = _SafeLoader(self.text)
+        events: Any = _SafeLoader(self.text)
         result: Any = None
         documents = 0
         while (event := events.get_event()) is not None:

@@ -29,7 +29,8 @@ def describe(context: type[Any], series: type[Any], parameters: type[Any], *, wi
 def _describe_part(name: str, kind: type[Any], width: int) -> str:
     schema = TypeAdapter(kind).json_schema()
     hints = get_type_hints(kind, include_extras=True)
-    lines = [f"{name}: {(kind.__doc__ or '').strip()}"]
+    title = f"{name}: {' '.join((kind.__doc__ or '').split())}"
+    lines = textwrap.wrap(title, width, subsequent_indent=_INDENT)
     for entry in dataclasses.fields(kind):
         head = f"{name}.{entry.name} ({_name_type(hints[entry.name])}; {_default(entry)})"
         text = " ".join(schema["properties"][entry.name].get("description", "").replace("``", "").split())

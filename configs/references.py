@@ -97,6 +97,9 @@ class _Resolver:
         whole = _REFERENCE.fullmatch(text)
         if whole and whole["inner"] is not None:
             return self._lookup(whole["inner"], text, path)
+        if any(match["broken"] for match in _REFERENCE.finditer(text)):
+            self._refuse(path, text, "holds a reference that is not closed, or one inside another", _HELP)
+            return text
         filled = _REFERENCE.sub(lambda match: self._piece(match, text, path), text)
         if len(filled) > _MAX_LENGTH:
             self._refuse(path, text, f"stands for more than {_MAX_LENGTH} characters", "use fewer references")
@@ -106,9 +109,6 @@ class _Resolver:
     def _piece(self, match: re.Match[str], text: str, path: str) -> str:
         if match["escaped"]:
             return match[0] if _SECRET_MARK in text else "${"
-        if match["broken"]:
-            self._refuse(path, text, "holds a reference that is not closed, or one inside another", _HELP)
-            return match[0]
         value = self._lookup(match["inner"], text, path)
         if isinstance(value, (dict, list)):
             self._refuse(path, text, f"{match[0]} is a list or mapping and does not fit into text", "use it on its own")

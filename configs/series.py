@@ -158,7 +158,7 @@ def _examine(fields: Mapping[str, Any], base: Path | None, faulty: Collection[st
     if not series.groups:
         problems.append(Problem("series.groups", {}, "there is no group", 'leave the field out, or write {_: ""}'))
         wrong.update(("groups", "inits"))
-    if "conditions" in wrong:
+    if "conditions" in wrong or not expanded.conditions:
         wrong.add("groups")
     found = [problem for problem in series.problems() if _field_of(problem) not in wrong]
     found += _stray_conditions(series) if "groups" not in wrong else []
