@@ -28,8 +28,12 @@ $(VENV)/.dev: pyproject.toml requirements/dev.txt
 	$(call install,$(VENV),requirements/dev.txt,.dev)
 	@touch $(VENV)/.demo
 
+# The demo keeps everything, the ledger and Prefect's files too, in its own folder.
+demo: export SIMCAMPAIGN_HOME = $(abspath $(DEMO))/.simcampaign
+demo: export PREFECT_HOME = $(abspath $(DEMO))/.prefect
 demo: $(VENV)/.demo  ## A campaign of real simulations on this machine; type it again: nothing is left to do
-	$(BIN)/python -m flows.run_local_simulations context=demo series=colony parameters=colony context.working_location=$(DEMO)
+	@$(BIN)/python -m models.colony.inits $(DEMO)
+	$(BIN)/python -m flows.run_local_simulations configs/colony.yaml context.working_location=$(DEMO) context.manifest_location=$(DEMO)
 
 test: $(VENV)/.dev  ## The tests
 	$(BIN)/python -m pytest -m "not faults"
