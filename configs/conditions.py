@@ -69,6 +69,9 @@ def expand_conditions(raw: object, path: str = "series.conditions", base: Path |
             starts.append((len(conditions), f"{path}+{position + 1}"))
         else:
             conditions.append(element)
+            if nameless := [name for name in element if type(name) is not str]:
+                reason = "the name of a variable must be text"
+                problems.append(Problem(f"{path}[{position}]", nameless[0], reason, "quotes make a number text"))
     return Expanded(conditions, problems, lambda index: _origin(index, path, starts))
 
 

@@ -50,8 +50,8 @@ class ParametersConfig:
     """Declared seconds per run, for estimates until earlier jobs of the model have been measured."""
 
     report: Command = ""
-    """Command run here once the last job has ended, in the dated location; pictures it writes to ``pictures/`` are
-    shown on the summary page. {working} and {python} are filled in. Empty: none."""
+    """Command run here, in the current directory, once the last job has ended; {working} is the dated location and
+    {python} this interpreter. Pictures it writes to pictures/ there are shown on the summary page. Empty: none."""
 
     def report_arguments(self) -> tuple[str, ...]:
         """Return the report command as an argument list; empty if there is none."""

@@ -36,7 +36,9 @@ def read_conditions(path: str, kind: str, field: str, problems: list[Problem]) -
         problems.append(Problem(field, path, "there is no such file", _nearest(Path(path))))
     except ConfigError as error:
         problems += error.problems
-    except (OSError, SimcampaignError, ValueError) as error:
+    except SimcampaignError as error:
+        problems.append(Problem(field, path, str(error.args[0]), error.hint))
+    except (OSError, ValueError) as error:
         problems.append(Problem(field, path, f"cannot be read: {' '.join(str(error).split())}"))
     else:
         return _checked(rows, path, field, problems)

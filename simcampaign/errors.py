@@ -64,15 +64,21 @@ class _Absent:
 
 ABSENT = _Absent()
 
+SHOWN_PROBLEMS = 100
+"""A message shows at most this many mistakes; 10^5 conditions may all have the same one."""
+
 
 class ConfigError(SimcampaignError):
-    """The configuration is wrong; ``problems`` lists every mistake, not only the first."""
+    """The configuration is wrong; ``problems`` lists every mistake, the message up to ``SHOWN_PROBLEMS``."""
 
     def __init__(self, problems: Sequence[Problem], hint: str = "") -> None:
         self.problems = tuple(problems)
         count = len(self.problems)
         head = f"{count} mistake{'s' if count != 1 else ''} in the configuration; nothing was created."
-        super().__init__("\n".join([head, *(f"  {problem}" for problem in self.problems)]), hint)
+        lines = [head, *(f"  {problem}" for problem in self.problems[:SHOWN_PROBLEMS])]
+        if count > SHOWN_PROBLEMS:
+            lines.append(f"  … and {count - SHOWN_PROBLEMS} more")
+        super().__init__("\n".join(lines), hint)
 
 
 class TemplateError(SimcampaignError):

@@ -2,12 +2,15 @@ import itertools
 import json
 from pathlib import Path
 from typing import Any
+from urllib.request import Request, urlopen
 
 import numpy as np
 import polars as pl
 import pytest
+from moto.server import ThreadedMotoServer
 
 from configs.conditions import anchor, expand_conditions
+from simcampaign.storage import Location
 
 
 def expand(raw: object, base: Path | None = None) -> list[dict[str, Any]]:
@@ -130,6 +133,26 @@ def test_a_file_of_any_format_gives_the_same_conditions(tmp_path: Path, suffix: 
     ]
 
 
+def test_a_file_may_lie_in_an_object_store(monkeypatch: pytest.MonkeyPatch) -> None:
+    server = ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
+    server.start()
+    try:
+        host, port = server.get_host_and_port()
+        for name, value in {
+            "ENDPOINT_URL": f"http://{host}:{port}",
+            "ACCESS_KEY_ID": "a",
+            "SECRET_ACCESS_KEY": "b",
+        }.items():
+            monkeypatch.setenv(f"AWS_{name}", value)
+        monkeypatch.setenv("AWS_REGION", "us-east-1")
+        urlopen(Request(f"http://{host}:{port}/bucket", method="PUT"))
+        Location.open("s3://bucket").write("d/c.csv", CSV.encode())
+        assert [condition["key"] for condition in expand({"from_file": "s3://bucket/d/c.csv"})] == ["001", "002"]
+        assert "no such file" in faults({"from_csv": "s3://bucket/d/e.csv"})["series.conditions.from_csv"]
+    finally:
+        server.stop()
+
+
 def test_anchoring_makes_file_paths_absolute_and_nothing_else(tmp_path: Path) -> None:
     raw = [{"from_csv": "d/c.csv"}, {"from_file": "s3://b/c.csv"}, {"from_file": "${env:X}/c.csv"}, {"key": "c.csv"}]
     anchored = anchor(raw, tmp_path)
@@ -144,6 +167,7 @@ def test_anchoring_makes_file_paths_absolute_and_nothing_else(tmp_path: Path) ->
         ({"prodct": {"x": [1]}}, "", "did you mean `product`?"),
         ({"product": [1]}, ".product", "must be a mapping"),
         ([1], "[0]", "must be a mapping of variables"),
+        ([{"key": "a"}, {"key": "b", 1: 2}], "[1]", "name of a variable must be text"),
         ({"product": {"x": [1]}, "zip": {"y": [1]}, "key": "k"}, "", "product and zip at once"),
         ({"product": {"x": [1]}, "keey": "k"}, ".keey", "did you mean `key`?"),
         ({"product": {"x": [1]}}, ".key", 'add key: "x{x}"'),

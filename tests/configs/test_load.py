@@ -142,6 +142,14 @@ def test_a_big_list_of_conditions_is_loaded_whole(load: Load, directory: Path) -
     assert conditions[77_777] == {"key": "c77777", "x": 77_777, "rate": 77_777 / 8}
 
 
+def test_a_mistake_made_a_thousand_times_does_not_flood_the_terminal(load: Load) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load("campaign.yaml", "series.conditions={product: {x: {range: [0, 1000]}}, key: same}")
+    assert len(caught.value.problems) == 999
+    assert "999 mistakes" in str(caught.value)
+    assert "… and 899 more" in str(caught.value)
+
+
 def test_every_mistake_of_all_parts_is_reported_at_once(mistakes: Mistakes) -> None:
     found = mistakes(
         "campaign.yaml",
