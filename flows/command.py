@@ -175,9 +175,7 @@ def _run_flow(
 
 def _report(outcome: Any, as_json: bool) -> int:
     sys.stdout.write(f"{json.dumps(asdict(outcome)) if as_json else outcome}\n")
-    if outcome.stopped:
-        return STOPPED
-    return COMPLETE if outcome.complete else INCOMPLETE
+    return int(outcome.exit_status)
 
 
 def _parser(command: FlowCommand) -> argparse.ArgumentParser:

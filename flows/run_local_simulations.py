@@ -50,8 +50,9 @@ if __name__ == "__main__":
 
 from prefect import flow
 
-from tasks.body import Outcome, run_campaign
+from tasks.body import run_campaign
 from tasks.hooks import cancel_jobs_of, flow_run_name
+from tasks.outcome import Outcome
 
 
 @flow(

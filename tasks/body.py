@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TypeVar, cast
 
 from prefect.client.orchestration import get_client
@@ -22,6 +21,7 @@ from simcampaign.ledger import ArrayRow, ArrayState
 from tasks import steps
 from tasks.caller import CALLER
 from tasks.interrupts import Interrupts
+from tasks.outcome import Outcome
 from tasks.progress import ProgressTable, TerminalProgress
 
 T = TypeVar("T")
@@ -36,42 +36,6 @@ STATE_SECONDS = 5.0
 
 SECOND_PRESS_SECONDS = 3.0
 """How long a second Ctrl-C, which cancels the jobs, is waited for."""
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """How a campaign run ended."""
-
-    complete: bool
-    """True if every run of the series is done."""
-
-    counts: dict[str, int]
-    """Runs per state."""
-
-    submitted: int
-    """Jobs that this campaign run submitted."""
-
-    active: int
-    """Jobs still in flight."""
-
-    end: str
-    """Why the watch ended."""
-
-    stopped: bool
-    """True if the person stopped the watch with Ctrl-C."""
-
-    summary: str
-    """Where the summary page is."""
-
-    failures: str
-    """What failed and why, in words; empty if nothing did."""
-
-    def __str__(self) -> str:
-        done = self.counts.get("done", 0) + self.counts.get("stale", 0)
-        total = sum(self.counts.values())
-        rest = ", ".join(f"{count:,} {label}" for label, count in self.counts.items() if label not in ("done", "stale"))
-        head = f"{done:,} of {total:,} runs done" + (f"; {rest}" if rest else "")
-        return "\n".join([*([self.failures] if self.failures else []), head, f"Summary: {self.summary}"])
 
 
 def whole(value: T) -> T:

@@ -7,17 +7,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+import polars as pl
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from simcampaign.engine import collect, planning, reconcile, watch
+from simcampaign.engine import collect, overview, planning, reconcile, watch
 from simcampaign.engine import submission as submissions
-from simcampaign.engine.campaign import Campaign
+from simcampaign.engine.campaign import Campaign, SeriesRecord
+from simcampaign.engine.overview import Overview
 from simcampaign.engine.planning import Prepared
 from simcampaign.engine.report import Published, publish
 from simcampaign.engine.submission import Submission
 from simcampaign.engine.watch import Progress, WatchEnd
 from simcampaign.ledger import ArrayRow
+from simcampaign.storage import Location
 
 
 @task(name="attach to jobs in flight", cache_policy=NO_CACHE, persist_result=False)
@@ -89,3 +92,23 @@ def clean(campaign: Campaign, arrays: Sequence[ArrayRow]) -> int:
 def summarise(campaign: Campaign, prepared: Prepared, command: str) -> Published:
     """Refresh the manifest, run the report command, and publish plan and summary."""
     return publish(campaign, prepared, command)
+
+
+@task(name="list files", cache_policy=NO_CACHE, persist_result=False)
+def list_series(
+    record: SeriesRecord, locations: Sequence[Location], include: Sequence[str], exclude: Sequence[str]
+) -> pl.DataFrame:
+    """List locations into the manifest."""
+    return overview.list_series(record, locations, include, exclude)
+
+
+@task(name="load manifest", cache_policy=NO_CACHE, persist_result=False)
+def saved_manifest(record: SeriesRecord) -> pl.DataFrame:
+    """Load the manifest as it is."""
+    return overview.saved_manifest(record)
+
+
+@task(name="summarise manifest", cache_policy=NO_CACHE, persist_result=False)
+def publish_overview(record: SeriesRecord, manifest: pl.DataFrame) -> Overview:
+    """Save the summary as text and page."""
+    return overview.publish_overview(record, manifest)

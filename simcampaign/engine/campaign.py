@@ -1,4 +1,4 @@
-"""A campaign at work: a series with its places, its site and its ledger."""
+"""A campaign at work: a series with its places, its ledger and its site."""
 
 from __future__ import annotations
 
@@ -50,19 +50,15 @@ class Settings:
     """Argument list of a command that is run here after the last job."""
 
 
-@dataclass(frozen=True)
-class Campaign:
-    """Everything that the steps of a campaign run share. The date is fixed when it is made."""
+@dataclass(frozen=True, kw_only=True)
+class SeriesRecord:
+    """A series, where its files are, and what the ledger has of it."""
 
     series: Series
-    settings: Settings
     layout: Layout
     working: Location
     manifest: Location
-    templates: Location
-    site: Site
     ledger_url: str = field(default_factory=default_url)
-    owner: str = field(default_factory=identity)
 
     @cached_property
     def ledger(self) -> Ledger:
@@ -74,12 +70,32 @@ class Campaign:
         """The campaign's id in the ledger: that of its series in its working location."""
         return self.ledger.campaign(self.series.name, self.working.url())
 
-    @cached_property
+    @property
     def recorded_id(self) -> int | None:
         """The campaign's id, or None if the ledger, or the campaign in it, does not exist yet; creates nothing."""
         if not ledger_exists(self.ledger_url):
             return None
         return self.ledger.find_campaign(self.series.name, self.working.url())
+
+    @cached_property
+    def conditions(self) -> Mapping[str, Condition]:
+        """The conditions by key."""
+        return {str(condition["key"]): condition for condition in self.series.conditions}
+
+    @cached_property
+    def condition_keys(self) -> tuple[str, ...]:
+        """The condition keys in the series' order."""
+        return tuple(self.conditions)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Campaign(SeriesRecord):
+    """Everything that the steps of a campaign run share. The date is fixed when it is made."""
+
+    settings: Settings
+    templates: Location
+    site: Site
+    owner: str = field(default_factory=identity)
 
     @cached_property
     def template(self) -> Template:
@@ -93,16 +109,6 @@ class Campaign:
             return Template.compile(data.decode(), key)
         except UnicodeDecodeError as error:
             raise TemplateError(f"template {key}: is not UTF-8 text: {error}") from error
-
-    @cached_property
-    def conditions(self) -> Mapping[str, Condition]:
-        """The conditions by key."""
-        return {str(condition["key"]): condition for condition in self.series.conditions}
-
-    @cached_property
-    def condition_keys(self) -> tuple[str, ...]:
-        """The condition keys in the series' order."""
-        return tuple(self.conditions)
 
     @property
     def input_extension(self) -> str:

@@ -13,6 +13,7 @@ from simcampaign.engine.campaign import Campaign
 from simcampaign.engine.known import Row, known_runs
 from simcampaign.engine.listing import load_manifest, refresh_manifest, save_manifest
 from simcampaign.engine.rendering import Renderer, render_digests
+from simcampaign.ledger import ledger_exists
 from simcampaign.plan import Plan, make_plan
 
 
@@ -77,7 +78,7 @@ def _stale_test(campaign: Campaign) -> Callable[[Row], bool]:
 def estimate_plan(campaign: Campaign, plan: Plan) -> Estimate:
     """Estimate what the runs to do will take, from earlier runs of the model or from what was declared."""
     measured = None
-    if campaign.recorded_id is not None:
+    if ledger_exists(campaign.ledger_url):
         measured = campaign.ledger.seconds_per_run(campaign.settings.model)
     return estimate(
         plan.runs_to_do,

@@ -100,7 +100,7 @@ def _verdict(event: Mapping[str, Any]) -> tuple[JobState, Cause | None, str]:
     if "signal" in event:
         return _killed(event["signal"])
     if event["code"]:
-        return JobState.FAILED, Cause.APPLICATION, f"exit code {event['code']}"
+        return JobState.FAILED, Cause.APPLICATION, ""
     return JobState.FINISHED, None, ""
 
 

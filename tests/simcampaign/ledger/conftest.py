@@ -36,15 +36,17 @@ def postgres() -> Iterator[str]:
     folder = Path(tempfile.mkdtemp(prefix="pg", dir="/tmp"))  # a socket's path must be short
     if user:
         shutil.chown(folder, user)
-    run = {"check": True, "user": user, "cwd": folder, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    run = {"user": user, "cwd": folder, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     data = str(folder / "data")
-    subprocess.run([programs / "initdb", "-D", data, "-U", "test", "-A", "trust", "-N"], **run)
+    subprocess.run([programs / "initdb", "-D", data, "-U", "test", "-A", "trust", "-N"], check=True, **run)
     options = f"-c listen_addresses='' -c unix_socket_directories={folder} -c fsync=off"
-    subprocess.run([programs / "pg_ctl", "-D", data, "-w", "-o", options, "-l", str(folder / "log"), "start"], **run)
+    subprocess.run(
+        [programs / "pg_ctl", "-D", data, "-w", "-o", options, "-l", str(folder / "log"), "start"], check=True, **run
+    )
     try:
         yield f"postgresql+psycopg://test@/postgres?host={folder}"
     finally:
-        subprocess.run([programs / "pg_ctl", "-D", data, "-m", "immediate", "stop"], **run)
+        subprocess.run([programs / "pg_ctl", "-D", data, "-m", "immediate", "stop"], check=True, **run)
         shutil.rmtree(folder)
 
 

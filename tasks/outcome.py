@@ -1,0 +1,69 @@
+"""How flow runs end, as data, as words and as an exit status."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from simcampaign.engine.overview import Overview
+
+COMPLETE, INCOMPLETE, STOPPED = 0, 1, 130
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a campaign run ended."""
+
+    complete: bool
+    """True if every run of the series is done."""
+
+    counts: dict[str, int]
+    """Runs per state."""
+
+    submitted: int
+    """Jobs that this campaign run submitted."""
+
+    active: int
+    """Jobs still in flight."""
+
+    end: str
+    """Why the watch ended."""
+
+    stopped: bool
+    """True if the person stopped the watch with Ctrl-C."""
+
+    summary: str
+    """Where the summary page is."""
+
+    failures: str
+    """What failed and why, in words; empty if nothing did."""
+
+    @property
+    def exit_status(self) -> int:
+        """The exit status of the command line."""
+        if self.stopped:
+            return STOPPED
+        return COMPLETE if self.complete else INCOMPLETE
+
+    def __str__(self) -> str:
+        done = self.counts.get("done", 0) + self.counts.get("stale", 0)
+        total = sum(self.counts.values())
+        rest = ", ".join(f"{count:,} {label}" for label, count in self.counts.items() if label not in ("done", "stale"))
+        head = f"{done:,} of {total:,} runs done" + (f"; {rest}" if rest else "")
+        return "\n".join([*([self.failures] if self.failures else []), head, f"Summary: {self.summary}"])
+
+
+@dataclass(frozen=True)
+class Listed:
+    """What a flow run that only lists and counts found."""
+
+    overview: Overview
+
+    @property
+    def exit_status(self) -> int:
+        """The exit status of the command line: to have listed is to be complete."""
+        return COMPLETE
+
+    def __str__(self) -> str:
+        found = self.overview
+        counts = ", ".join(f"{count:,} {label}" for label, count in found.counts.items())
+        return f"{found.table}\n{found.files:,} files listed; runs: {counts}\nSummary: {found.summary}"
