@@ -17,12 +17,14 @@ from typing import Any
 
 import configs
 from configs.narrow import only
+from configs.shrink import shrink
 from simcampaign.engine.campaign import Campaign
 from simcampaign.engine.collect import is_settled
 from simcampaign.engine.document import check_document, plan_document, read_document
 from simcampaign.engine.planning import Prepared, prepare
 from simcampaign.engine.preview import brief, detailed
 from simcampaign.errors import ConfigError, LocationError, Problem, SimcampaignError
+from simcampaign.places import data_folder
 
 COMPLETE, INCOMPLETE, WRONG, UNUSABLE, STOPPED = 0, 1, 2, 3, 130
 
@@ -170,7 +172,8 @@ def _run_flow(
 
         CALLER.set(Caller(typed, check) if check else Caller(typed))
         flow = importlib.import_module(f"flows.{command.name}").run_flow
-        return flow(context=loaded.context, series=loaded.series, parameters=loaded.parameters)
+        series = shrink(loaded.series, data_folder() / "conditions")
+        return flow(context=loaded.context, series=series, parameters=loaded.parameters)
 
 
 def _report(outcome: Any, as_json: bool) -> int:
