@@ -186,6 +186,7 @@ class LocalSite:
         told, told_each = _environment_pattern(array)
         return {
             "size": len(array.jobs),
+            "token": uuid.uuid4().hex,
             "command": command,
             "cwd": str(Path.cwd()),
             "values": {key: str(value) for key, value in _array_values(array).items()},

@@ -49,6 +49,8 @@ RETRY_SECONDS = 0.5
 START_ATTEMPTS = 20
 """How often a job is tried while the host has no process, memory or disk left for it."""
 TRANSIENT = frozenset({errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.ENOSPC, errno.EDQUOT})
+MARK = "SIMCAMPAIGN_TREE"
+"""The environment variable by which the processes of a job are known even after they have lost their parent."""
 SLOT_DESCRIPTOR = 99
 """Where a job finds the lock of its slot; slots have higher numbers in the runner."""
 PRCTL_SET_CHILD_SUBREAPER = 36
@@ -121,14 +123,13 @@ def processes() -> dict[int, Process]:
     return {pid: process for pid, process in found.items() if process is not None and process.alive}
 
 
-def was_told(pid: int, told: dict[str, str]) -> bool:
-    """Say whether a process was started with all of these environment variables."""
+def carries(pid: int, mark: bytes) -> bool:
+    """Say whether a process was started with this entry in its environment."""
     try:
         with open(f"/proc/{pid}/environ", "rb") as file:
-            entries = set(file.read().split(b"\0"))
+            return mark in file.read().split(b"\0")
     except OSError:
         return False
-    return all(os.fsencode(f"{name}={value}") in entries for name, value in told.items())
 
 
 def proportional_bytes(pid: int, resident: int) -> int:
@@ -146,8 +147,9 @@ def proportional_bytes(pid: int, resident: int) -> int:
 class Job:
     """A job whose process was started."""
 
-    def __init__(self, index: int, pid: int, born: int, began: float, told: dict[str, str]) -> None:
-        self.index, self.pid, self.born, self.began, self.told = index, pid, born, began, told
+    def __init__(self, index: int, pid: int, born: int, began: float, mark: str) -> None:
+        self.index, self.pid, self.born, self.began = index, pid, born, began
+        self.mark = f"{MARK}={mark}".encode()
         self.key = pid
         self.slot = -1
         self.reaper = os.getpid()
@@ -161,13 +163,13 @@ class Job:
     def tree(self, table: dict[int, Process]) -> list[int]:
         """Return the pids of the job's processes, also of those that left its session or lost their parent.
 
-        Whoever has lost its parent now belongs to the job's own parent, and is known by its environment.
+        Whoever has lost its parent now belongs to the job's own parent, and is known by its mark.
         """
         found = {pid for pid, born in self.seen.items() if pid in table and table[pid].born == born}
         children: dict[int, list[int]] = {}
         for pid, process in table.items():
             children.setdefault(process.parent, []).append(pid)
-        found.update(pid for pid in children.get(self.reaper, ()) if pid not in found and was_told(pid, self.told))
+        found.update(pid for pid in children.get(self.reaper, ()) if pid not in found and carries(pid, self.mark))
         stack = list(found)
         while stack:
             fresh = [pid for pid in children.get(stack.pop(), ()) if pid not in found]
@@ -358,21 +360,22 @@ class Runner:
         self.journal.record({"event": "runner", "pid": os.getpid(), "boot": boot_id(), "time": time.time()})
         logs = {int(name[:-4]) for name in os.listdir(os.path.join(self.directory, "out")) if name[:-4].isdigit()}
         begun = (set(started) | logs) - ended
-        for job in (job for job in self.jobs() if job[0] in begun) if begun else ():
-            self._adopt(job, *started.get(job[0], ("", {})))
+        for index in sorted(begun):
+            self._adopt(index, *started.get(index, ("", {})))
         done = ended | begun
         self.pending = (job for job in self.jobs() if job[0] not in done)
         self.next = next(self.pending, None)
 
-    def _adopt(self, job: list[Any], boot: str, event: dict[str, Any]) -> None:
+    def _adopt(self, index: int, boot: str, event: dict[str, Any]) -> None:
         """Take over a job that another runner started, perhaps without having come to write it down."""
-        told = self._told(self._values(job))
+        mark = self._mark(index)
         if not event:
-            oldest = min(((p.born, pid) for pid, p in processes().items() if was_told(pid, told)), default=(0, 0))
-            event = {"event": "start", "job": job[0], "pid": oldest[1], "born": oldest[0], "time": time.time()}
+            entry = f"{MARK}={mark}".encode()
+            born, pid = min(((p.born, pid) for pid, p in processes().items() if carries(pid, entry)), default=(0, 0))
+            event = {"event": "start", "job": index, "pid": pid, "born": born, "time": time.time()}
             boot = boot_id()
             self.journal.record(event)
-        taken = Job(job[0], event["pid"], event["born"], event["time"], told)
+        taken = Job(index, event["pid"], event["born"], event["time"], mark)
         taken.adopted = True
         taken.key = -1 - taken.index
         taken.gone = boot != boot_id() or not taken.pid or not lives(taken.pid, taken.born)
@@ -403,14 +406,18 @@ class Runner:
         """Return what the placeholders stand for."""
         return {**self.array["values"], "index": str(job[1]), "job_id": job[2], "input": job[3], "seeds": job[4]}
 
-    def _told(self, values: dict[str, str]) -> dict[str, str]:
-        """Return what the job is told through its environment."""
-        return {**self.array["told"], **{name: values[key] for name, key in self.array["told_each"].items()}}
+    def _told(self, job: list[Any], values: dict[str, str]) -> dict[str, str]:
+        """Return the environment of a job."""
+        each = {name: values[key] for name, key in self.array["told_each"].items()}
+        return {**self.inherited, **self.array["told"], **each, MARK: self._mark(job[0])}
+
+    def _mark(self, index: int) -> str:
+        """Return what all processes of a job carry in their environment, and no other process ever did."""
+        return f"{self.array['token']}.{index}"
 
     def _start(self, job: list[Any], slot: int) -> bool:
         """Start a job; say whether it is dealt with: False if it should be tried again after a pause."""
         values = self._values(job)
-        told = self._told(values)
         command = [PLACEHOLDER.sub(lambda found: values[found[0][1:-1]], word) for word in self.array["command"]]
         log = os.path.join(self.directory, "out", f"{job[0]}.log")
         began = time.time()
@@ -419,7 +426,7 @@ class Runner:
             pid = os.posix_spawnp(
                 command[0],
                 command,
-                {**self.inherited, **told},
+                self._told(job, values),
                 file_actions=[
                     # No job can be started twice: its log must not be there. It also proves that one was started.
                     (os.POSIX_SPAWN_OPEN, 1, log, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o644),
@@ -435,7 +442,7 @@ class Runner:
             return self._not_started(job, command, log, error)
         self.attempts = 0
         found = look_up(pid)
-        started = Job(job[0], pid, found.born if found else 0, began, told)
+        started = Job(job[0], pid, found.born if found else 0, began, self._mark(job[0]))
         started.slot = slot
         self.journal.record({"event": "start", "job": job[0], "pid": pid, "born": started.born, "time": began})
         self._watch(started)

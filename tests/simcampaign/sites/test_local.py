@@ -393,6 +393,22 @@ def test_a_timeout_holds_for_a_job_whose_runner_was_killed(site: LocalSite) -> N
     assert watched.end()[0].cause is Cause.TIMEOUT
 
 
+def test_arrays_of_the_same_name_under_two_roots_leave_each_other_alone(site: LocalSite, tmp_path: Path) -> None:
+    other = LocalSite(root=tmp_path / "other", slots=1, grace_seconds=0.3)
+    array = array_of("a", "sh", "-c", f"setsid true; {GATED}")
+    mine, theirs = Watched(site, site.submit(array)), Watched(other, other.submit(array))
+    until(lambda: len(lines("ran")) == 2)
+    for each in (site, other):
+        kill_runner(each, "a")
+    site.cancel(mine.remote_id)
+    assert mine.end()[0].state is JobState.CANCELLED
+    until(lambda: theirs.look()[0].state is JobState.RUNNING and runners(other, "a") == 2)
+    assert not is_idle(folder(other, "a"))
+    Path("go-10").touch()
+    assert theirs.end()[0].state is JobState.LOST
+    assert lines("ran") == ["begin 10", "begin 10", "end 10"]
+
+
 def test_a_torn_last_line_of_the_journal_is_left_for_later_and_cut_off_by_the_next_runner(site: LocalSite) -> None:
     watched = Watched(site, site.submit(array_of("a", "sh", "-c", GATED, size=3)))
     until(lambda: len(watched.look()) == 2)
@@ -511,6 +527,8 @@ def test_a_job_sees_the_submitters_environment_and_what_every_job_is_told(site: 
         assert printed is not None
         seen = dict(entry.split("=", 1) for entry in os.fsdecode(printed).split("\0") if entry)
         expected: Mapping[str, str] = {**os.environ, **job_environment(array, job)}
+        mark = seen.pop(runner.MARK)  # by which the site knows the job's processes
+        assert mark.endswith(f".{job.index}")
         assert seen == expected
 
 
@@ -533,7 +551,7 @@ def test_placeholders_are_replaced_once_and_other_braces_stay(site: LocalSite) -
 
 
 def test_a_job_runs_where_the_submitter_was_with_no_input_and_default_signals(site: LocalSite) -> None:
-    script = "grep -E '^Sig(Ign|Blk)' /proc/$$/status; cat; pwd"
+    script = "grep -E '^Sig(Ign|Blk)' /proc/self/status; cat; pwd"
     remote_id = site.submit(array_of("a", "sh", "-c", script))
     Watched(site, remote_id).end()
     blocked, ignored, cwd = (site.log(remote_id, 0) or b"").decode().split("\n", 2)

@@ -21,6 +21,7 @@ def array_directory(tmp_path: Path, size: int, command: list[str]) -> Path:
     (directory / "journal").touch()
     description = {
         "size": size,
+        "token": "0123",
         "command": command,
         "cwd": str(tmp_path),
         "values": {"output": "", "working": "", "model": "", "image": ""},
