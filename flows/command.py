@@ -8,7 +8,9 @@ from __future__ import annotations
 import argparse
 import importlib
 import json
+import os
 import shlex
+import shutil
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -155,7 +157,15 @@ def _say_settled(campaign: Campaign, prepared: Prepared, as_json: bool) -> int:
 
 
 def _typed(command: FlowCommand, arguments: Sequence[str]) -> str:
-    return shlex.join(["python", "-m", f"flows.{command.name}", *arguments])
+    """Return what a person types to run this again: with this Python, and with this ledger."""
+    python = Path(sys.executable)
+    if shutil.which("python") == str(python):
+        python = Path("python")
+    elif python.is_relative_to(Path.cwd()):
+        python = python.relative_to(Path.cwd())
+    home = os.environ.get("SIMCAMPAIGN_HOME")
+    prefix = f"SIMCAMPAIGN_HOME={shlex.quote(home)} " if home else ""
+    return prefix + shlex.join([str(python), "-m", f"flows.{command.name}", *arguments])
 
 
 def _run_flow(
