@@ -1,0 +1,82 @@
+"""A campaign run without Prefect, in the order of ``tasks.body``; as a program it runs a pickled campaign.
+
+    python drive.py CAMPAIGN
+
+It says ``ready`` when it has imported everything, waits for a line, and says ``complete`` or ``incomplete`` at the end.
+"""
+
+from __future__ import annotations
+
+import pickle
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+from simcampaign.engine.campaign import Campaign
+from simcampaign.engine.collect import clean, save_logs, uncollected
+from simcampaign.engine.owner import identity
+from simcampaign.engine.planning import Prepared, prepare
+from simcampaign.engine.reconcile import reconcile
+from simcampaign.engine.report import Published, publish
+from simcampaign.engine.submission import (
+    Submission,
+    check_submission,
+    claim,
+    copy_inits,
+    release,
+    save_inputs,
+    submit_array,
+)
+from simcampaign.engine.watch import WatchEnd, terminate, watch
+from simcampaign.errors import ConflictError, SimcampaignError
+from simcampaign.ledger import ArrayState
+
+
+def run(campaign: Campaign) -> Published:
+    reconcile(campaign)
+    prepared, submissions = plan_and_claim(campaign)
+    submit(campaign, submissions)
+    arrays = uncollected(campaign)
+    end = watch(campaign, arrays, lambda _: None, lambda: False)
+    if end is WatchEnd.TIME_UP and campaign.settings.terminate_jobs:
+        terminate(campaign, arrays, lambda _: None)
+    arrays = uncollected(campaign)
+    if campaign.settings.save_logs:
+        save_logs(campaign, arrays)
+    if campaign.settings.clean_jobs:
+        clean(campaign, arrays)
+    published = publish(campaign, prepared, "run it again")
+    for array in arrays:
+        if array.state is ArrayState.OVER:
+            campaign.ledger.collected(array.id)
+    return published
+
+
+def plan_and_claim(campaign: Campaign) -> tuple[Prepared, list[Submission]]:
+    while True:
+        prepared = prepare(campaign)
+        if not prepared.plan.jobs:
+            return prepared, []
+        check_submission(campaign, prepared.plan)
+        try:
+            return prepared, claim(campaign, prepared.plan, prepared.version)
+        except ConflictError:
+            continue
+
+
+def submit(campaign: Campaign, submissions: list[Submission]) -> None:
+    try:
+        for submission in submissions:
+            copy_inits(campaign, submission)
+            save_inputs(campaign, submission)
+            submit_array(campaign, submission)
+    except SimcampaignError:
+        release(campaign, submissions)
+        raise
+
+
+if __name__ == "__main__":
+    mine = replace(pickle.loads(Path(sys.argv[1]).read_bytes()), owner=identity())
+    print("ready", flush=True)
+    sys.stdin.readline()
+    print("complete" if run(mine).plan.complete else "incomplete", flush=True)
