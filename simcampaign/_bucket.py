@@ -8,6 +8,7 @@ import secrets
 from collections import deque
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from datetime import timedelta
 from itertools import islice
 from pathlib import Path
@@ -93,10 +94,10 @@ class Bucket:
         folder = self.prefix + (f"{prefix}/" if prefix else "")
         # A directory bucket (S3 Express) lists in no order, so that its listing cannot be split by key.
         listers = 1 if self.bucket.endswith("--x-s3") else LISTERS
-        chunks = list_in_parallel(self._store, folder, listers)
-        while (chunk := self._told(lambda: next(chunks, None), f"list {self.url(prefix)}")) is not None:
-            keys = [key[start:] for key in chunk]
-            yield [key for key in keys if not key.rpartition("/")[2].startswith(TEMPORARY)]
+        with closing(list_in_parallel(self._store, folder, listers)) as chunks:
+            while (chunk := self._told(lambda: next(chunks, None), f"list {self.url(prefix)}")) is not None:
+                keys = [key[start:] for key in chunk]
+                yield [key for key in keys if not key.rpartition("/")[2].startswith(TEMPORARY)]
 
     def scan(self, prefix: str, _cache: Path | None) -> KeyLists:
         """Yield the keys below a folder; a bucket tells of no changes, so that this is a full listing."""

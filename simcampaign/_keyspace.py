@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import suppress
 
 import obstore
@@ -22,7 +22,7 @@ _FIRST, _LAST = 0x20, 0x7F
 """Cuts are made at printable ASCII characters; keys with others are found all the same."""
 
 
-def list_in_parallel(store: S3Store, folder: str, listers: int) -> Iterator[list[str]]:
+def list_in_parallel(store: S3Store, folder: str, listers: int) -> Generator[list[str]]:
     """Yield all keys of ``store`` that begin with ``folder`` ("" or ending in ``/``), in lists and in no order.
 
     At most ``listers`` requests are under way, and a few thousand keys in memory. Raises what obstore raises.

@@ -513,6 +513,8 @@ changes = st.tuples(st.sampled_from(["touch", "remove", "mkdir", "rename", "link
 
 def change(root: Path, what: str, one: Path, other: Path) -> None:
     """Do something to a tree; what cannot be done there is not done."""
+    if not all((root / path).parent.resolve().is_relative_to(root.resolve()) for path in (one, other)):
+        return  # links that go round have a test of their own: a plain walk never ends on them
     try:
         if what == "touch":
             (root / one).touch()
@@ -699,14 +701,14 @@ def test_endpoint_for_s3_alone_goes_before_the_common_one(s3: Any, monkeypatch: 
 
 
 def listing_answer(
-    stored: list[str], folders: set[str]
+    stored: list[str], asked: list[dict[str, str]]
 ) -> Callable[[http.server.BaseHTTPRequestHandler], tuple[int, bytes]]:
     """Answer ListObjectsV2 as S3 does: in order, a thousand at a time, from a key or a token on."""
 
     def answer(request: http.server.BaseHTTPRequestHandler) -> tuple[int, bytes]:
         query = dict(urllib.parse.parse_qsl(urllib.parse.urlsplit(request.path).query))
         prefix = query.get("prefix", "")
-        folders.add(prefix)
+        asked.append(query)
         after = query.get("continuation-token") or query.get("start-after") or ""
         matching = [key for key in stored if key.startswith(prefix) and key.encode() > after.encode()]
         page = matching[:1000]
@@ -738,23 +740,24 @@ def test_parallel_listing_of_a_bucket_finds_every_key_once(aws: Callable[[str], 
         "none": [],
     }
     stored = sorted({*shapes[shape], "before", "p0/after"})
-    folders: set[str] = set()
-    with serving(listing_answer(stored, folders)) as endpoint:
+    asked: list[dict[str, str]] = []
+    with serving(listing_answer(stored, asked)) as endpoint:
         aws(endpoint)
         found = keys(Location.open("s3://bucket/p"))
     assert found == {key.removeprefix("p/") for key in stored if key.startswith("p/")}
-    assert folders == {"p/"}
+    assert {query["prefix"] for query in asked} == {"p/"}
+    parts = [query for query in asked if "continuation-token" not in query]
+    assert (len(parts) > 4) == (len(stored) > 2000), "long listings, and only those, are read in parts"
 
 
 def test_listing_of_a_bucket_can_be_left_early(aws: Callable[[str], None]) -> None:
     stored = [f"{index:05d}" for index in range(20_000)]
-    before = threading.active_count()
-    with serving(listing_answer(stored, set())) as endpoint:
+    with serving(listing_answer(stored, [])) as endpoint:
         aws(endpoint)
         chunks = Location.open("s3://bucket").list()
         assert next(chunks)
         chunks.close()  # type: ignore[attr-defined]
-    assert threading.active_count() <= before
+    assert not [thread.name for thread in threading.enumerate() if thread.name.startswith("list-")]
 
 
 @given(st.text(min_size=1), st.text(min_size=1))
