@@ -209,5 +209,15 @@ def _help(command: FlowCommand) -> str:
     fields = configs.describe(command.context, command.series, command.parameters)
     options = _parser(command).format_help().split("\n\n", 1)[1]
     return "\n".join(
-        [command.about.strip(), "", "usage:", USAGE.format(name=command.name).strip("\n"), "", options, fields, STATUS]
+        [
+            command.about.strip(),
+            "",
+            "usage:",
+            USAGE.format(name=command.name).strip("\n"),
+            "",
+            options,
+            fields,
+            "",
+            STATUS,
+        ]
     )
