@@ -46,7 +46,7 @@ def xargs(program: str, jobs: int, slots: int, _root: Path) -> None:
 
 def local_site(program: str, jobs: int, slots: int, root: Path) -> None:
     site = LocalSite(root=root, slots=slots)
-    specs = [JobSpec(index, f"bench_{index}", index, f"inputs/{index}.xml", "0") for index in range(jobs)]
+    specs = [JobSpec(index, f"bench_{index}", f"inputs/{index}.xml", "0") for index in range(jobs)]
     remote_id = site.submit(ArraySpec("bench", "bench", f"{root}/", f"{root}/outputs/", (program,), specs))
     cursor, ended = "", 0
     while ended < jobs:

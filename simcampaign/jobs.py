@@ -71,13 +71,11 @@ class JobSpec:
     """One job of an array: one input."""
 
     index: int
-    """Position in the array, 0 to size - 1: what the site knows the job by."""
+    """Position in the array, 0 to size - 1: what the site knows the job by, what the job is told, and the end of its
+    input's name."""
 
     job_id: str
     """``(array name)_(index)``; the name of its log."""
-
-    input_index: int
-    """The index in the input's file name: what the job is told."""
 
     input_path: str
     """Where the job finds its input."""
@@ -94,7 +92,7 @@ class ArraySpec:
     """Deterministic and unique: a site can be asked for the array by it."""
 
     file_set: str
-    """The group key: ``NAME_GROUP``."""
+    """First part of the names of inputs and inits: ``NAME_GROUP``, and a number if it is not the day's first array."""
 
     working_url: str
     """The dated location, ending in ``/``."""
@@ -150,8 +148,8 @@ def job_environment(array: ArraySpec, job: JobSpec, simulation_type: str = "LOCA
         "SIMULATION_TYPE": simulation_type,
         "BATCH_WORKING_URL": array.working_url,
         "FILE_SET_NAME": array.file_set,
-        "AWS_BATCH_JOB_ARRAY_INDEX": str(job.input_index),
-        "JOB_ARRAY_INDEX": str(job.input_index),
+        "AWS_BATCH_JOB_ARRAY_INDEX": str(job.index),
+        "JOB_ARRAY_INDEX": str(job.index),
         "SIMCAMPAIGN_INPUT": job.input_path,
         "SIMCAMPAIGN_OUTPUT": array.output,
         "SIMCAMPAIGN_JOB_ID": job.job_id,

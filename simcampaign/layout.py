@@ -6,6 +6,9 @@
 (name)/YYYY-MM-DD/logs/(job id).log
 (name)/YYYY-MM-DD/pictures/
 (name)/YYYY-MM-DD/(name).PLAN.json, (name).SUMMARY.txt, (name).SUMMARY.html
+
+The second array of a group on one day has the file set ``(name)_(group)-2`` in place of ``(name)_(group)``, and so on:
+a job finds its input by the file set and its index in the array, so no array may write over another's inputs.
 """
 
 from __future__ import annotations
@@ -15,7 +18,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import PurePosixPath
 
-from simcampaign.series import SEED_DIGITS, Init, group_key
+from simcampaign.series import SEED_DIGITS, Init
 
 _DATE = r"\d{4}-\d{2}-\d{2}"
 
@@ -68,13 +71,13 @@ class Layout:
         """The summary as a page."""
         return f"{self.root}/{self.name}.SUMMARY.html"
 
-    def input(self, group: str, index: int, extension: str) -> str:
-        """One rendered input; ``extension`` is the template's."""
-        return f"{self.root}/inputs/{group_key(self.name, group)}_{index}.{extension}"
+    def input(self, file_set: str, index: int, extension: str) -> str:
+        """One rendered input; ``file_set`` is its array's, ``extension`` the template's."""
+        return f"{self.root}/inputs/{file_set}_{index}.{extension}"
 
-    def init(self, group: str, seed: int, extension: str) -> str:
-        """The initial file of a seed, shared by all runs of the group."""
-        return f"{self.root}/inits/{group_key(self.name, group)}_{seed:0{SEED_DIGITS}d}.{extension}"
+    def init(self, file_set: str, seed: int, extension: str) -> str:
+        """The initial file of a seed, shared by all runs of the array."""
+        return f"{self.root}/inits/{file_set}_{seed:0{SEED_DIGITS}d}.{extension}"
 
     def log(self, job_id: str) -> str:
         """What a job printed."""

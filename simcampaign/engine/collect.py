@@ -61,7 +61,7 @@ def _finished_inputs(campaign: Campaign, array: ArrayRow) -> list[str]:
     layout = Layout(campaign.series.name, array.date)
     states = campaign.ledger.job_states(array.id)
     return [
-        layout.input(array.group, array.first_input + index, array.input_extension)
+        layout.input(array.file_set, index, array.input_extension)
         for index, state in states.items()
         if state is JobState.FINISHED
     ]
@@ -75,7 +75,7 @@ def _inits(campaign: Campaign, array: ArrayRow) -> set[str]:
     ranges = (each for job in campaign.ledger.job_ranges(array.id).values() for each in job)
     seeds = {seed for each in ranges for seed in range(each.start_seed, each.end_seed + 1)}
     return {
-        layout.init(array.group, seed, extension)
+        layout.init(array.file_set, seed, extension)
         for init in inits
         for seed in seeds.intersection(init.seeds)
         for extension in init.extensions

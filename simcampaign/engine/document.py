@@ -69,6 +69,12 @@ def _reviewed(campaign: Campaign, prepared: Prepared) -> dict[str, str]:
     }
 
 
+def save_document(campaign: Campaign, prepared: Prepared) -> None:
+    """Save the plan that is being applied in the dated location."""
+    document = json.dumps(plan_document(campaign, prepared), indent=1)
+    campaign.working.write(campaign.layout.plan, f"{document}\n".encode())
+
+
 def check_document(document: Mapping[str, Any], campaign: Campaign, prepared: Prepared) -> None:
     """Raise ``ConflictError``, naming what moved, if the plan now is not the one that was reviewed."""
     now = _reviewed(campaign, prepared)

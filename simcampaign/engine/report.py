@@ -1,17 +1,15 @@
-"""Publishing: the plan that was applied, the report command, and the summary."""
+"""Publishing: the report command and the summary."""
 
 from __future__ import annotations
 
-import json
 import logging
 import shlex
 import subprocess
 from dataclasses import dataclass
 
 from simcampaign.engine.campaign import Campaign
-from simcampaign.engine.document import plan_document
 from simcampaign.engine.page import TAIL_LINES, build_page, save_summary, say_failures
-from simcampaign.engine.planning import Prepared, estimate_plan, prepare
+from simcampaign.engine.planning import estimate_plan, prepare
 from simcampaign.plan import Plan
 from simcampaign.runs import RunState
 
@@ -30,14 +28,11 @@ class Published:
     """The failures in words; empty if there is none."""
 
 
-def publish(campaign: Campaign, applied: Prepared, command: str) -> Published:
-    """Refresh the manifest, run the report command if the last job has ended, save plan and summary.
+def publish(campaign: Campaign, command: str) -> Published:
+    """Refresh the manifest, run the report command if the last job has ended, and save the summary.
 
-    ``applied`` is the plan that this campaign run submitted; ``command`` what a person types to run it again.
+    ``command`` is what a person types to run the campaign again.
     """
-    if applied.plan.jobs:
-        document = json.dumps(plan_document(campaign, applied), indent=1)
-        campaign.working.write(campaign.layout.plan, f"{document}\n".encode())
     prepared = prepare(campaign)
     if campaign.settings.report and RunState.IN_FLIGHT.label not in prepared.plan.counts:
         _run_report(campaign)

@@ -15,7 +15,6 @@ from simcampaign.layout import init_source
 from simcampaign.ledger import LEASE_SECONDS, Claimed, Intent, job_id
 from simcampaign.packing import Packing, ranges_text
 from simcampaign.plan import Plan, digest_of
-from simcampaign.series import group_key
 from simcampaign.templates import digest
 
 
@@ -52,22 +51,21 @@ class Jobs(Sequence[JobSpec]):
         campaign, submission = self._campaign, self._submission
         ranges = submission.packing.ranges(index, campaign.condition_keys)
         seeds = sorted({seed for each in ranges for seed in range(each.start_seed, each.end_seed + 1)})
-        number = submission.claimed.first_input + index
+        key = campaign.layout.input(submission.claimed.file_set, index, campaign.input_extension)
         return JobSpec(
             index=index,
             job_id=job_id(submission.claimed.name, index),
-            input_index=number,
-            input_path=campaign.working.url(campaign.layout.input(submission.group, number, campaign.input_extension)),
+            input_path=campaign.working.url(key),
             seeds=ranges_text(seeds),
         )
 
 
-def array_spec(campaign: Campaign, group: str, name: str, jobs: Sequence[JobSpec]) -> ArraySpec:
+def array_spec(campaign: Campaign, claimed: Claimed, jobs: Sequence[JobSpec]) -> ArraySpec:
     """Return what the site is handed."""
     settings, layout = campaign.settings, campaign.layout
     return ArraySpec(
-        name=name,
-        file_set=group_key(campaign.series.name, group),
+        name=claimed.name,
+        file_set=claimed.file_set,
         working_url=f"{campaign.working.url(layout.root)}/",
         output=f"{campaign.working.url(layout.outputs)}/",
         command=settings.command,
@@ -85,8 +83,8 @@ def check_submission(campaign: Campaign, plan: Plan) -> None:
     That the site could not run the command, that the location cannot be written, that an init is not there.
     """
     for group in plan.groups:
-        campaign.site.check(array_spec(campaign, group, "", ()))
-        for source, _ in _init_copies(campaign, group, plan.groups[group]):
+        campaign.site.check(array_spec(campaign, Claimed(0, "", ""), ()))
+        for source, _ in _init_copies(campaign, group, "", plan.groups[group]):
             if not campaign.working.exists(source):
                 hint = "check series.inits: the source is (name)/inits/inits.(MODEL)/(name)_(key).(extension)"
                 raise LocationError(f"init {source}: is not in {campaign.working}", hint)
@@ -136,12 +134,12 @@ def _array_digest(campaign: Campaign, group: str, digests: Sequence[str]) -> str
 
 def copy_inits(campaign: Campaign, submission: Submission) -> int:
     """Copy the inits of seeds that are to run; returns how many files were copied."""
-    copies = _init_copies(campaign, submission.group, submission.packing)
+    copies = _init_copies(campaign, submission.group, submission.claimed.file_set, submission.packing)
     campaign.working.copy_many(copies)
     return len(copies)
 
 
-def _init_copies(campaign: Campaign, group: str, packing: Packing) -> list[tuple[str, str]]:
+def _init_copies(campaign: Campaign, group: str, file_set: str, packing: Packing) -> list[tuple[str, str]]:
     inits = campaign.series.inits_of(group)
     if not inits:
         return []
@@ -151,7 +149,7 @@ def _init_copies(campaign: Campaign, group: str, packing: Packing) -> list[tuple
         for seed in range(start, end + 1)
     }
     return [
-        (init_source(init, campaign.settings.model, extension), campaign.layout.init(group, seed, extension))
+        (init_source(init, campaign.settings.model, extension), campaign.layout.init(file_set, seed, extension))
         for init in inits
         for seed in init.seeds
         if seed in wanted
@@ -170,8 +168,7 @@ def save_inputs(campaign: Campaign, submission: Submission) -> int:
 def _input_files(campaign: Campaign, submission: Submission) -> Iterator[tuple[str, bytes]]:
     renewed = time.monotonic()
     for index, text in enumerate(Renderer(campaign).inputs(submission.group, submission.packing)):
-        number = submission.claimed.first_input + index
-        key = campaign.layout.input(submission.group, number, campaign.input_extension)
+        key = campaign.layout.input(submission.claimed.file_set, index, campaign.input_extension)
         if digest(text) != submission.digests[index]:
             raise ConflictError(
                 f"input {key}: the template renders differently than a moment ago", "run the flow again"
@@ -186,7 +183,7 @@ def submit_array(campaign: Campaign, submission: Submission) -> str:
     """Hand an array to the site and write down its remote id, which is returned."""
     campaign.ledger.renew([submission.claimed.array_id], campaign.owner)
     jobs = Jobs(campaign, submission)
-    remote_id = campaign.site.submit(array_spec(campaign, submission.group, submission.claimed.name, jobs))
+    remote_id = campaign.site.submit(array_spec(campaign, submission.claimed, jobs))
     campaign.ledger.submitted(submission.claimed.array_id, remote_id)
     return remote_id
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import re
 import time
-from collections.abc import Callable, Iterable, Sequence
-from itertools import chain, groupby
+from collections.abc import Callable, Collection, Iterable, Sequence
+from itertools import chain, count, groupby
 from pathlib import Path
 from statistics import median
 
@@ -90,11 +90,9 @@ class Ledger:
     ) -> Claimed:
         same = (arrays.c.campaign_id == campaign_id) & (arrays.c.digest == intent.digest)
         attempt = 1 + (connection.scalar(sa.select(sa.func.max(arrays.c.attempt)).where(same)) or 0)
-        place = (
-            (arrays.c.campaign_id == campaign_id) & (arrays.c.group == intent.group) & (arrays.c.date == intent.date)
-        )
-        last = sa.select(sa.func.max(arrays.c.first_input + arrays.c.size)).where(place)
-        first_input = int(connection.scalar(last) or 0)
+        of_the_day = (arrays.c.campaign_id == campaign_id) & (arrays.c.date == intent.date)
+        taken = set(connection.scalars(sa.select(arrays.c.file_set).where(of_the_day)))
+        file_set = _unused(group_key(series, intent.group), taken)
         name = array_name(series, intent.group, intent.digest, attempt)
         now = self._clock()
         row = {
@@ -107,7 +105,7 @@ class Ledger:
             "date": intent.date,
             "model": intent.model,
             "size": len(intent.inputs),
-            "first_input": first_input,
+            "file_set": file_set,
             "input_extension": intent.input_extension,
             "cpus": intent.cpus,
             "price_per_cpu_hour": intent.price_per_cpu_hour,
@@ -120,7 +118,7 @@ class Ledger:
         }
         array_id = _insert(connection, arrays, row)
         _insert_jobs(connection, array_id, intent)
-        return Claimed(array_id, name, first_input)
+        return Claimed(array_id, name, file_set)
 
     def renew(self, array_ids: Sequence[int], owner: str) -> None:
         """Keep intents for another lease; raises ``ConflictError`` if one of them was taken over."""
@@ -314,6 +312,12 @@ def array_name(series: str, group: str, digest: str, attempt: int) -> str:
     """Return an array's name: the group key, the digest and the attempt, in characters that every site takes."""
     readable = re.sub(r"[^A-Za-z0-9_-]", "-", group_key(series, group))[:80]
     return f"{readable}_{digest}_{attempt}"
+
+
+def _unused(wanted: str, taken: Collection[str]) -> str:
+    """Return ``wanted``, or with the first number from 2 on that makes it differ from those taken."""
+    numbered = (f"{wanted}-{number}" for number in count(2))
+    return next(each for each in chain([wanted], numbered) if each not in taken)
 
 
 _JOB_UPDATE = (

@@ -42,8 +42,8 @@ class Claimed:
 
     array_id: int
     name: str
-    first_input: int
-    """Index of the array's first input among those of its group and date."""
+    file_set: str
+    """First part of the names of its inputs and inits, which no other array of the day has."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class ArrayRow:
     date: str
     model: str
     size: int
-    first_input: int
+    file_set: str
     input_extension: str
     state: ArrayState
     remote_id: str | None

@@ -283,16 +283,16 @@ def _environment_pattern(array: ArraySpec) -> tuple[dict[str, str], dict[str, st
     So an array of 10^5 jobs is written down without 10^5 environments. What differs between two jobs that have nothing
     in common differs between any; no real job has a NUL in its texts or a negative index.
     """
-    one = JobSpec(-1, "\0job_id", -1, "\0input", "\0seeds")
-    other = JobSpec(-2, "\0\0job_id", -2, "\0\0input", "\0\0seeds")
-    keys = {one.job_id: "job_id", str(one.input_index): "index", one.input_path: "input", one.seeds: "seeds"}
+    one = JobSpec(-1, "\0job_id", "\0input", "\0seeds")
+    other = JobSpec(-2, "\0\0job_id", "\0\0input", "\0\0seeds")
+    keys = {one.job_id: "job_id", str(one.index): "index", one.input_path: "input", one.seeds: "seeds"}
     first, second = job_environment(array, one), job_environment(array, other)
     differing = {name: keys[value] for name, value in first.items() if second[name] != value}
     return {name: value for name, value in first.items() if name not in differing}, differing
 
 
 def _job_line(job: JobSpec) -> list[int | str]:
-    return [job.index, job.input_index, job.job_id, job.input_path, job.seeds]
+    return [job.index, job.job_id, job.input_path, job.seeds]
 
 
 def _sweep(arrays: Path) -> None:

@@ -318,7 +318,7 @@ class Runner:
         os.pwrite(self.lock, text, 0)
 
     def jobs(self) -> Iterator[list[Any]]:
-        """Yield ``[index, input index, job id, input path, seeds]`` of each job; read as it goes, to stay small."""
+        """Yield ``[index, job id, input path, seeds]`` of each job; read as it goes, to stay small."""
         with open(os.path.join(self.directory, "jobs.jsonl"), encoding="utf-8") as file:
             for line in file:
                 yield json.loads(line)
@@ -404,7 +404,7 @@ class Runner:
 
     def _values(self, job: list[Any]) -> dict[str, str]:
         """Return what the placeholders stand for."""
-        return {**self.array["values"], "index": str(job[1]), "job_id": job[2], "input": job[3], "seeds": job[4]}
+        return {**self.array["values"], "index": str(job[0]), "job_id": job[1], "input": job[2], "seeds": job[3]}
 
     def _told(self, job: list[Any], values: dict[str, str]) -> dict[str, str]:
         """Return the environment of a job."""

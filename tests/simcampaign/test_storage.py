@@ -25,8 +25,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from simcampaign._keyspace import between
-from simcampaign._listing import Listing
+from simcampaign.storage.keyspace import between
+from simcampaign.storage.listing import Listing
 from simcampaign.errors import LocationError, NetworkError
 from simcampaign.storage import Location
 

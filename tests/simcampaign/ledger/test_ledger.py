@@ -86,13 +86,13 @@ def test_names_are_deterministic_and_a_second_attempt_has_its_own(ledger):
     assert names == ["s_G_d1_1", "s_G_d1_2"]
 
 
-def test_inputs_of_one_day_never_share_an_index(ledger):
+def test_no_two_arrays_of_a_day_share_the_names_of_their_inputs(ledger):
     campaign = ledger.campaign("s", "/here")
-    firsts = [
-        ledger.claim(campaign, ledger.version(campaign), OWNER, [intent(*TWO, group=group)])[0].first_input
-        for group in ("_", "_", "G")
+    file_sets = [
+        ledger.claim(campaign, ledger.version(campaign), OWNER, [intent(*TWO, group=group)])[0].file_set
+        for group in ("_", "_", "G", "G-2", "G")
     ]
-    assert firsts == [0, 2, 0]
+    assert file_sets == ["s", "s-2", "s_G", "s_G-2", "s_G-3"]
 
 
 def test_a_report_moves_jobs_and_the_array_is_over_when_every_job_has_ended(ledger):

@@ -46,7 +46,7 @@ def until(look: Callable[[], T]) -> T:
 
 
 def array_of(name: str, *command: str, size: int = 1, **others: object) -> ArraySpec:
-    jobs = [JobSpec(index, f"{name}_{index}", index + 10, f"in put/{index}.xml", "0-3") for index in range(size)]
+    jobs = [JobSpec(index, f"{name}_{index}", f"in put/{index}.xml", "0-3") for index in range(size)]
     settings: dict[str, object] = {"jobs": jobs, "model": "colony", "image": "", **others}
     return ArraySpec(name, f"{name}_group", "/some where/", "/some where/outputs/", command, **settings)  # type: ignore[arg-type]
 
@@ -85,7 +85,19 @@ def hostile_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def site(tmp_path: Path, hostile_directory: Path) -> Iterator[LocalSite]:
     site = LocalSite(root=tmp_path / 'ro\'ot "of"\nthe site', slots=2, grace_seconds=0.3)
     yield site
-    for directory in site.root.glob("arrays/*"):
+    end_everything(site)
+
+
+@pytest.fixture
+def single(tmp_path: Path, hostile_directory: Path) -> Iterator[LocalSite]:
+    """A site that runs one job at a time."""
+    single = LocalSite(root=tmp_path / "single", slots=1, grace_seconds=0.3)
+    yield single
+    end_everything(single)
+
+
+def end_everything(site: LocalSite) -> None:
+    for directory in site.root.glob("arrays/[!.]*"):
         (directory / "runner.failed").unlink(missing_ok=True)
         remote_id = site.find(directory.name)
         if remote_id and not is_corrupt(directory):
@@ -171,10 +183,9 @@ def test_a_job_killed_by_a_signal_has_failed_and_says_so(site: LocalSite, number
     assert f"signal {number}" in report.message
 
 
-def test_jobs_start_in_their_order(tmp_path: Path, hostile_directory: Path) -> None:
-    site = LocalSite(root=tmp_path / "root", slots=1)
-    Watched(site, site.submit(array_of("a", "sh", "-c", "echo {index} >> ran", size=6))).end(6)
-    assert lines("ran") == ["10", "11", "12", "13", "14", "15"]
+def test_jobs_start_in_their_order(single: LocalSite) -> None:
+    Watched(single, single.submit(array_of("a", "sh", "-c", "echo {index} >> ran", size=6))).end(6)
+    assert lines("ran") == ["0", "1", "2", "3", "4", "5"]
 
 
 def test_all_arrays_of_a_site_together_run_no_more_jobs_than_there_are_slots(site: LocalSite) -> None:
@@ -195,10 +206,10 @@ def test_slots_fall_to_the_next_array_while_the_last_job_of_the_first_still_runs
     second = Watched(site, site.submit(array_of("b", "true", size=3)))
     until(lambda: len(lines("ran")) == 2)
     assert not second.look()
-    Path("go-10").touch()
+    Path("go-0").touch()
     assert {job.state for job in second.end(3).values()} == {JobState.FINISHED}
     assert first.look()[1].state is JobState.RUNNING
-    Path("go-11").touch()
+    Path("go-1").touch()
     first.end(2)
 
 
@@ -224,7 +235,7 @@ def test_jobs_survive_the_death_of_their_submitter_and_its_process_group(site: L
         remote_id = submitter.stdout.readline().strip()
         os.killpg(submitter.pid, signal.SIGKILL)
     for index in range(3):
-        Path(f"go-{index + 10}").touch()
+        Path(f"go-{index}").touch()
     assert remote_id == site.find("a")
     assert {job.state for job in Watched(site, remote_id).end(3).values()} == {JobState.FINISHED}
 
@@ -248,7 +259,7 @@ def test_two_submitters_of_one_name_at_once_get_one_array(site: LocalSite) -> No
             submitter.kill()
     assert set(answers) == {site.find("a")}
     Watched(site, answers[0]).end(20)
-    assert sorted(lines("ran")) == [str(index) for index in range(10, 30)]
+    assert sorted(map(int, lines("ran"))) == list(range(20))
     assert [path.name for path in (site.root / "arrays").iterdir()] == ["a"]
 
 
@@ -256,7 +267,7 @@ def test_an_array_that_is_over_is_adopted_and_not_run_again(site: LocalSite) -> 
     array = array_of("a", "sh", "-c", "echo {index} >> ran")
     Watched(site, site.submit(array)).end()
     Watched(site, site.submit(array)).end()
-    assert lines("ran") == ["10"]
+    assert lines("ran") == ["0"]
 
 
 def test_a_timeout_ends_the_whole_tree_also_what_left_the_group_or_ignores_term(site: LocalSite) -> None:
@@ -300,7 +311,7 @@ def test_cancel_ends_running_jobs_even_stubborn_ones_and_never_starts_pending_on
     jobs = Watched(site, remote_id).end(5)
     assert {job.state for job in jobs.values()} == {JobState.CANCELLED}
     assert len(jobs) == 5
-    assert sorted(lines("ran")) == ["begin 10", "begin 11"]
+    assert sorted(lines("ran")) == ["begin 0", "begin 1"]
     site.cancel(remote_id)
     site.cancel(f"{remote_id}-that-never-was")
 
@@ -326,7 +337,7 @@ def test_a_command_that_does_not_exist_is_refused_before_anything_is_created(sit
 
 def test_a_job_that_cannot_be_started_fails_by_infrastructure_and_the_others_run(site: LocalSite) -> None:
     Path("plain").write_text("not a program")
-    jobs = [JobSpec(0, "a_0", 0, "./plain", ""), JobSpec(1, "a_1", 1, "true", ""), JobSpec(2, "a_2", 2, "a\0b", "")]
+    jobs = [JobSpec(0, "a_0", "./plain", ""), JobSpec(1, "a_1", "true", ""), JobSpec(2, "a_2", "a\0b", "")]
     reports = Watched(site, site.submit(array_of("a", "{input}", jobs=jobs))).end(3)
     assert [reports[index].state for index in range(3)] == [JobState.FAILED, JobState.FINISHED, JobState.FAILED]
     assert reports[0].cause is reports[2].cause is Cause.INFRASTRUCTURE
@@ -334,55 +345,52 @@ def test_a_job_that_cannot_be_started_fails_by_infrastructure_and_the_others_run
     assert "Permission denied" in reports[0].message
 
 
-def test_after_the_runner_was_killed_living_jobs_end_as_lost_and_nothing_runs_twice(
-    tmp_path: Path, hostile_directory: Path
-) -> None:
-    site = LocalSite(root=tmp_path / "root", slots=1)
-    watched = Watched(site, site.submit(array_of("a", "sh", "-c", GATED, size=3)))
-    until(lambda: lines("ran"))
-    killed = kill_runner(site, "a")
+def test_after_the_runner_was_killed_living_jobs_end_as_lost_and_nothing_runs_twice(single: LocalSite) -> None:
+    watched = Watched(single, single.submit(array_of("a", "sh", "-c", GATED, size=3)))
+    until(lambda: lines("ran") and watched.look())
+    killed = kill_runner(single, "a")
     watched.look()
-    until(lambda: runners(site, "a") == 2)
-    assert runner_pid(site, "a") != killed
-    Path("go-11").touch()
-    Path("go-12").touch()
+    until(lambda: runners(single, "a") == 2)
+    assert runner_pid(single, "a") != killed
+    Path("go-1").touch()
+    Path("go-2").touch()
     assert watched.look()[0].state is JobState.RUNNING
-    Path("go-10").touch()
+    Path("go-0").touch()
     jobs = watched.end(3)
     assert (jobs[0].state, jobs[0].cause, jobs[0].exit_code) == (JobState.LOST, Cause.LOST, None)
     assert "runner was killed" in jobs[0].message
     assert [jobs[1].state, jobs[2].state] == [JobState.FINISHED] * 2
-    assert lines("ran") == [f"{mark} {index}" for index in (10, 11, 12) for mark in ("begin", "end")]
+    assert lines("ran") == [f"{mark} {index}" for index in (0, 1, 2) for mark in ("begin", "end")]
 
 
 def test_a_job_that_ended_while_no_runner_lived_is_lost(site: LocalSite) -> None:
     watched = Watched(site, site.submit(array_of("a", "sh", "-c", GATED)))
     until(lambda: lines("ran"))
     kill_runner(site, "a")
-    Path("go-10").touch()
+    Path("go-0").touch()
     until(lambda: len(lines("ran")) == 2)
     assert watched.end()[0].state is JobState.LOST
-    assert lines("ran") == ["begin 10", "end 10"]
+    assert lines("ran") == ["begin 0", "end 0"]
 
 
 @pytest.mark.parametrize("alive", [True, False])
 def test_a_job_that_was_started_but_not_yet_written_down_is_not_started_again(site: LocalSite, alive: bool) -> None:
     watched = Watched(site, site.submit(array_of("a", "sh", "-c", GATED)))
-    until(lambda: lines("ran"))
-    kill_runner(site, "a")
     path = folder(site, "a") / "journal"
+    until(lambda: lines("ran") and len(path.read_bytes().splitlines()) == 2)
+    kill_runner(site, "a")
     first, start = path.read_bytes().splitlines(keepends=True)
     path.write_bytes(first + start[:20])
     if not alive:
-        Path("go-10").touch()
+        Path("go-0").touch()
         until(lambda: len(lines("ran")) == 2)
     watched.look()
     until(lambda: runners(site, "a") == 2)
     if alive:
-        until(lambda: watched.look()[0].state is JobState.RUNNING)
-        Path("go-10").touch()
+        assert until(lambda: watched.look().get(0)).state is JobState.RUNNING
+        Path("go-0").touch()
     assert watched.end()[0].state is JobState.LOST
-    assert lines("ran") == ["begin 10", "end 10"]
+    assert lines("ran") == ["begin 0", "end 0"]
 
 
 def test_a_timeout_holds_for_a_job_whose_runner_was_killed(site: LocalSite) -> None:
@@ -393,20 +401,18 @@ def test_a_timeout_holds_for_a_job_whose_runner_was_killed(site: LocalSite) -> N
     assert watched.end()[0].cause is Cause.TIMEOUT
 
 
-def test_arrays_of_the_same_name_under_two_roots_leave_each_other_alone(site: LocalSite, tmp_path: Path) -> None:
-    other = LocalSite(root=tmp_path / "other", slots=1, grace_seconds=0.3)
+def test_arrays_of_the_same_name_under_two_roots_leave_each_other_alone(site: LocalSite, single: LocalSite) -> None:
     array = array_of("a", "sh", "-c", f"setsid true; {GATED}")
-    mine, theirs = Watched(site, site.submit(array)), Watched(other, other.submit(array))
+    mine, theirs = Watched(site, site.submit(array)), Watched(single, single.submit(array))
     until(lambda: len(lines("ran")) == 2)
-    for each in (site, other):
+    for each in (site, single):
         kill_runner(each, "a")
     site.cancel(mine.remote_id)
     assert mine.end()[0].state is JobState.CANCELLED
-    until(lambda: theirs.look()[0].state is JobState.RUNNING and runners(other, "a") == 2)
-    assert not is_idle(folder(other, "a"))
-    Path("go-10").touch()
+    until(lambda: theirs.look() and runners(single, "a") == 2)
+    Path("go-0").touch()
     assert theirs.end()[0].state is JobState.LOST
-    assert lines("ran") == ["begin 10", "begin 10", "end 10"]
+    assert lines("ran") == ["begin 0", "begin 0", "end 0"]
 
 
 def test_a_torn_last_line_of_the_journal_is_left_for_later_and_cut_off_by_the_next_runner(site: LocalSite) -> None:
@@ -416,7 +422,7 @@ def test_a_torn_last_line_of_the_journal_is_left_for_later_and_cut_off_by_the_ne
     with (folder(site, "a") / "journal").open("ab") as file:
         file.write(b'{"event":"end","job":0,"ti')
     for index in range(3):
-        Path(f"go-{index + 10}").touch()
+        Path(f"go-{index}").touch()
     jobs = watched.end(3)
     assert [jobs[index].state for index in range(3)] == [JobState.LOST, JobState.LOST, JobState.FINISHED]
 
@@ -435,19 +441,18 @@ def test_a_line_in_the_journal_that_makes_no_sense_is_an_error_and_changes_nothi
         site.status({remote_id: "rubbish"})
 
 
-def test_a_full_disk_loses_no_end_and_holds_back_further_jobs(tmp_path: Path, hostile_directory: Path) -> None:
-    site = LocalSite(root=tmp_path / "root", slots=1)
-    watched = Watched(site, site.submit(array_of("a", "sh", "-c", GATED, size=2)))
+def test_a_full_disk_loses_no_end_and_holds_back_further_jobs(single: LocalSite) -> None:
+    watched = Watched(single, single.submit(array_of("a", "sh", "-c", GATED, size=2)))
     until(lambda: lines("ran"))
-    pid, path = runner_pid(site, "a"), folder(site, "a") / "journal"
+    pid, path = runner_pid(single, "a"), folder(single, "a") / "journal"
     until(lambda: watched.look().get(0))
     limits = resource.prlimit(pid, resource.RLIMIT_FSIZE)
     resource.prlimit(pid, resource.RLIMIT_FSIZE, (path.stat().st_size + 10, limits[1]))  # room for a torn line
-    Path("go-10").touch()
-    Path("go-11").touch()
-    until(lambda: "cannot write the journal" in (folder(site, "a") / "runner.log").read_text())
+    Path("go-0").touch()
+    Path("go-1").touch()
+    until(lambda: "cannot write the journal" in (folder(single, "a") / "runner.log").read_text())
     assert watched.look()[0].state is JobState.RUNNING
-    assert "begin 11" not in lines("ran")
+    assert "begin 1" not in lines("ran")
     resource.prlimit(pid, resource.RLIMIT_FSIZE, limits)
     assert [job.exit_code for job in watched.end(2).values()] == [0, 0]
 
@@ -467,7 +472,7 @@ def test_a_runner_that_gives_up_is_reported_with_what_to_do(site: LocalSite) -> 
     jobs.write_text(content)
     until(lambda: is_idle(folder(site, "a")))
     failed.unlink()
-    Path("go-10").touch()
+    Path("go-0").touch()
     assert watched.end()[0].state is JobState.LOST
 
 
@@ -533,14 +538,14 @@ def test_a_job_sees_the_submitters_environment_and_what_every_job_is_told(site: 
 
 
 def test_placeholders_are_replaced_once_and_other_braces_stay(site: LocalSite) -> None:
-    jobs = [JobSpec(0, "the-id", 7, "{seeds}/$(x) 'y'", "0-3")]
+    jobs = [JobSpec(0, "the-id", "{seeds}/$(x) 'y'", "0-3")]
     words = ("{input}|{index}", "{job_id}", "{seeds}", "{output}", "{working}", "{model}", "{other} {{}} ${HOME} {")
     remote_id = site.submit(array_of("a", "printf", "%s\n", *words, jobs=jobs))
     Watched(site, remote_id).end()
     printed = site.log(remote_id, 0)
     assert printed is not None
     assert printed.decode().splitlines() == [
-        "{seeds}/$(x) 'y'|7",
+        "{seeds}/$(x) 'y'|0",
         "the-id",
         "0-3",
         "/some where/outputs/",
@@ -566,7 +571,7 @@ def test_clean_refuses_an_active_array_and_removes_one_that_is_over(site: LocalS
     remote_id = site.submit(array_of("a", "sh", "-c", GATED))
     with pytest.raises(SiteError, match="array a is still active"):
         site.clean(remote_id)
-    Path("go-10").touch()
+    Path("go-0").touch()
     Watched(site, remote_id).end()
     site.clean(remote_id)
     assert site.find("a") is None
@@ -580,7 +585,7 @@ def test_wait_returns_as_soon_as_something_is_new_and_not_before(site: LocalSite
     before = time.monotonic()
     site.wait([watched.remote_id], 0.3)
     assert time.monotonic() - before >= 0.3
-    Path("go-10").touch()
+    Path("go-0").touch()
     site.wait([watched.remote_id], PATIENCE)
     assert watched.look()[0].state is JobState.FINISHED
 
@@ -608,6 +613,6 @@ def test_runners_killed_at_any_moment_run_no_job_twice_and_forget_none(site: Loc
     assert len(ran) == len(set(ran))
     assert {job.state for job in watched.jobs.values()} <= {JobState.FINISHED, JobState.LOST}
     assert {index for index, job in watched.jobs.items() if job.state is JobState.FINISHED} <= {
-        int(x) - 10 for x in ran
+        int(x) for x in ran
     }
     assert sum(event["event"] == "end" for event in journal(folder(site, "a"))) == 400

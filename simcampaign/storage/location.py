@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from simcampaign._bucket import Bucket
-from simcampaign._directory import Directory
-from simcampaign._listing import KeyLists
+from simcampaign.storage.bucket import Bucket
+from simcampaign.storage.directory import Directory
+from simcampaign.storage.listing import KeyLists
 from simcampaign.errors import LocationError, shorten
 
 CONCURRENCY = 32

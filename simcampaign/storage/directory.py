@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 
-from simcampaign._listing import TEMPORARY, KeyLists, Listing
+from simcampaign.storage.listing import TEMPORARY, KeyLists, Listing
 from simcampaign.errors import LocationError
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
