@@ -9,6 +9,7 @@ DEMO   ?= demo
 help:  ## What can be typed
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
 
+# A person's own folder may have a configs/ of its own: only the compat mode lets the package win over it.
 # uv reads the same constraints several times faster than pip; where it cannot be had, pip does the same job.
 define install
 	@echo "Setting up $(1) (once)"
@@ -17,7 +18,7 @@ define install
 	@$(1)/bin/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements/uv.txt 2>/dev/null || true
 	@if [ -x $(1)/bin/uv ] && $(1)/bin/uv pip install -q --python $(1)/bin/python --require-hashes -r $(2); then :; \
 	 else $(1)/bin/python -m pip install -q --disable-pip-version-check --require-hashes -r $(2); fi
-	@$(1)/bin/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@$(1)/bin/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation --config-settings editable_mode=compat -e .
 	@touch $(1)/$(3)
 endef
 
@@ -29,11 +30,11 @@ $(VENV)/.dev: pyproject.toml requirements/dev.txt
 	@touch $(VENV)/.demo
 
 # The demo keeps everything, the ledger and Prefect's files too, in its own folder.
-demo: export SIMCAMPAIGN_HOME = $(abspath $(DEMO))/.simcampaign
-demo: export PREFECT_HOME = $(abspath $(DEMO))/.prefect
+demo: export SIMCAMPAIGN_HOME = $(if $(filter /%,$(DEMO)),$(DEMO),$(CURDIR)/$(DEMO))/.simcampaign
+demo: export PREFECT_HOME = $(if $(filter /%,$(DEMO)),$(DEMO),$(CURDIR)/$(DEMO))/.prefect
 demo: $(VENV)/.demo  ## A campaign of real simulations on this machine; type it again: nothing is left to do
-	@$(BIN)/python -m models.colony.inits $(DEMO)
-	$(BIN)/python -m flows.run_local_simulations configs/colony.yaml context.working_location=$(DEMO) context.manifest_location=$(DEMO)
+	@$(BIN)/python -m models.colony.inits "$(DEMO)"
+	$(BIN)/python -m flows.run_local_simulations configs/colony.yaml "context.working_location=$(DEMO)" "context.manifest_location=$(DEMO)"
 
 test: $(VENV)/.dev  ## The tests
 	$(BIN)/python -m pytest -m "not faults"
@@ -58,4 +59,4 @@ constraints: $(VENV)/.dev  ## Pin names, versions and hashes again
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate requirements/uv.in -o requirements/uv.txt
 
 clean:  ## Remove the virtual environment and the demo's results
-	rm -rf $(VENV) $(DEMO)
+	rm -rf $(VENV) "$(DEMO)"
