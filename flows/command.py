@@ -25,7 +25,8 @@ from simcampaign.engine.collect import is_settled
 from simcampaign.engine.document import check_document, plan_document, read_document
 from simcampaign.engine.planning import Prepared, prepare
 from simcampaign.engine.preview import brief, detailed
-from simcampaign.errors import ConfigError, LocationError, Problem, SimcampaignError
+from simcampaign.engine.submission import check_submission
+from simcampaign.errors import ConfigError, LocationError, Problem, SimcampaignError, TemplateError
 from simcampaign.places import data_folder
 
 COMPLETE, INCOMPLETE, WRONG, UNUSABLE, STOPPED = 0, 1, 2, 3, 130
@@ -33,8 +34,8 @@ COMPLETE, INCOMPLETE, WRONG, UNUSABLE, STOPPED = 0, 1, 2, 3, 130
 STATUS = """exit status:
   0    the series is complete
   1    something is missing, failed or still in flight
-  2    the configuration is wrong; nothing was created
-  3    a location, a site or a service could not be used
+  2    the configuration or the template is wrong; nothing was created
+  3    a location, a site or a service could not be used, or a reviewed plan no longer holds
   130  stopped by Ctrl-C; jobs that were submitted keep running
 """
 
@@ -70,7 +71,7 @@ def main(command: FlowCommand, arguments: Sequence[str] | None = None) -> int:
     """Run a flow's command line and return its exit status."""
     try:
         return _run(command, list(sys.argv[1:] if arguments is None else arguments))
-    except ConfigError as error:
+    except (ConfigError, TemplateError) as error:
         sys.stderr.write(f"{error}\n")
         return WRONG
     except SimcampaignError as error:
@@ -116,6 +117,7 @@ def _run_campaign(
     sys.stderr.write(f"{brief(campaign, prepared)}\n")
     if not prepared.plan.jobs and is_settled(campaign):
         return _say_settled(campaign, prepared, options.json)
+    check_submission(campaign, prepared.plan)
     return _report(_run_flow(command, loaded, _typed(command, arguments), check), options.json)
 
 
@@ -183,7 +185,11 @@ def _run_flow(
         CALLER.set(Caller(typed, check) if check else Caller(typed))
         flow = importlib.import_module(f"flows.{command.name}").run_flow
         series = shrink(loaded.series, data_folder() / "conditions")
-        return flow(context=loaded.context, series=series, parameters=loaded.parameters)
+        state = flow(context=loaded.context, series=series, parameters=loaded.parameters, return_state=True)
+        outcome = state.result(raise_on_failure=False)  # that of a cancelled flow run, too
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
 
 
 def _report(outcome: Any, as_json: bool) -> int:

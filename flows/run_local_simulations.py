@@ -48,9 +48,9 @@ if __name__ == "__main__":
     name = "run_local_simulations"
     sys.exit(main(FlowCommand(name, __doc__, ContextConfig, SeriesConfig, ParametersConfig, open_campaign)))
 
-from prefect import flow
+from prefect import State, flow
 
-from tasks.body import run_campaign
+from tasks.body import final_state, run_campaign
 from tasks.hooks import cancel_jobs_of, flow_run_name
 from tasks.outcome import Outcome
 
@@ -60,6 +60,6 @@ from tasks.outcome import Outcome
     flow_run_name=flow_run_name,
     on_cancellation=[cancel_jobs_of(open_campaign, ContextConfig, SeriesConfig, ParametersConfig)],
 )
-def run_flow(context: ContextConfig, series: SeriesConfig, parameters: ParametersConfig) -> Outcome:
+def run_flow(context: ContextConfig, series: SeriesConfig, parameters: ParametersConfig) -> State[Outcome]:
     """Run a campaign on this machine."""
-    return run_campaign(open_campaign(context, series, parameters))
+    return final_state(run_campaign(open_campaign(context, series, parameters)))

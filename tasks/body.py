@@ -7,16 +7,19 @@ import time
 from collections.abc import Sequence
 from typing import TypeVar, cast
 
+from prefect import State
 from prefect.client.orchestration import get_client
 from prefect.context import FlowRunContext
+from prefect.states import Cancelled, Completed
 from prefect.utilities.annotations import opaque
 
 from simcampaign.engine.campaign import Campaign
 from simcampaign.engine.collect import uncollected
+from simcampaign.engine.document import save_document
 from simcampaign.engine.planning import Prepared
 from simcampaign.engine.submission import Submission, check_submission, release
 from simcampaign.engine.watch import Progress, WatchEnd, progress_of
-from simcampaign.errors import ConflictError, SimcampaignError
+from simcampaign.errors import ConflictError
 from simcampaign.ledger import ArrayRow, ArrayState
 from tasks import steps
 from tasks.caller import CALLER
@@ -48,22 +51,35 @@ def run_campaign(campaign: Campaign) -> Outcome:
     command = CALLER.get().command
     with Interrupts().listening() as interrupts:
         steps.attach(whole(campaign))
-        prepared, submissions = _plan_and_claim(campaign)
-        _submit(campaign, submissions)
+        submitted = _submit(campaign, *_plan_and_claim(campaign))
         arrays = uncollected(campaign)
-        end = _watch(campaign, arrays, interrupts, command)
-        _collect(campaign)
-        published = steps.summarise(whole(campaign), whole(prepared), command)
+        cancelled = _CancelledElsewhere()
+        end = _watch(campaign, arrays, interrupts, cancelled, command)
+        collected = _collect(campaign)
+        published = steps.summarise(whole(campaign), command)
+        # Last, so that a campaign run that is killed before it has a summary leaves something to do.
+        for array in collected:
+            campaign.ledger.collected(array.id)
     return Outcome(
         complete=published.plan.complete,
         counts=published.plan.counts,
-        submitted=sum(submission.packing.size for submission in submissions),
+        submitted=submitted,
         active=progress_of(campaign, arrays).active,
         end=end.value,
-        stopped=interrupts.stopped,
+        stopped=interrupts.stopped and end is WatchEnd.STOPPED,
+        cancelled=cancelled.seen,
         summary=published.page,
         failures=published.failures,
     )
+
+
+def final_state(outcome: Outcome) -> State[Outcome]:
+    """Return the state in which a flow run ends: Prefect's pages tell by it whether the series is complete."""
+    if outcome.cancelled:
+        return Cancelled(message=outcome.counted, data=outcome)
+    if outcome.complete:
+        return Completed(message=outcome.counted, data=outcome)
+    return Completed(name="PartiallyDone", message=outcome.counted, data=outcome)
 
 
 def _plan_and_claim(campaign: Campaign) -> tuple[Prepared, list[Submission]]:
@@ -82,24 +98,32 @@ def _plan_and_claim(campaign: Campaign) -> tuple[Prepared, list[Submission]]:
     raise AssertionError("unreachable")
 
 
-def _submit(campaign: Campaign, submissions: Sequence[Submission]) -> None:
-    """Save and submit array by array; if that fails, what the site never got is free again."""
+def _submit(campaign: Campaign, prepared: Prepared, submissions: Sequence[Submission]) -> int:
+    """Save and submit array by array; if that fails, what the site never got is free again. Returns how many jobs."""
     try:
+        if submissions:
+            save_document(campaign, prepared)
         for submission in submissions:
             if campaign.series.inits:
                 steps.copy_inits(whole(campaign), whole(submission))
             steps.save_inputs(whole(campaign), whole(submission))
             steps.submit(whole(campaign), whole(submission))
-    except SimcampaignError:
+    except Exception:
         release(campaign, submissions)
         raise
+    return sum(submission.packing.size for submission in submissions)
 
 
-def _watch(campaign: Campaign, arrays: Sequence[ArrayRow], interrupts: Interrupts, command: str) -> WatchEnd:
+def _watch(
+    campaign: Campaign,
+    arrays: Sequence[ArrayRow],
+    interrupts: Interrupts,
+    cancelled: _CancelledElsewhere,
+    command: str,
+) -> WatchEnd:
     if not progress_of(campaign, arrays).active:
         return WatchEnd.ENDED
     table = ProgressTable(campaign.series.name)
-    cancelled = _CancelledElsewhere()
     with TerminalProgress() as terminal:
 
         def show(progress: Progress) -> None:
@@ -127,18 +151,14 @@ def _should_terminate(
     return False
 
 
-def _collect(campaign: Campaign) -> None:
-    """Save logs and clean, also of arrays that ended while nobody watched."""
+def _collect(campaign: Campaign) -> list[ArrayRow]:
+    """Save logs and clean, also of arrays that ended while nobody watched; returns the arrays that are over."""
     arrays = uncollected(campaign)
-    if not arrays:
-        return
-    if campaign.settings.save_logs:
+    if arrays and campaign.settings.save_logs:
         steps.save_logs(whole(campaign), whole(arrays))
-    if campaign.settings.clean_jobs:
+    if arrays and campaign.settings.clean_jobs:
         steps.clean(whole(campaign), whole(arrays))
-    for array in arrays:
-        if array.state is ArrayState.OVER:
-            campaign.ledger.collected(array.id)
+    return [array for array in arrays if array.state is ArrayState.OVER]
 
 
 class _CancelledElsewhere:

@@ -31,6 +31,9 @@ class Outcome:
     stopped: bool
     """True if the person stopped the watch with Ctrl-C."""
 
+    cancelled: bool
+    """True if the flow run was cancelled in Prefect."""
+
     summary: str
     """Where the summary page is."""
 
@@ -44,12 +47,16 @@ class Outcome:
             return STOPPED
         return COMPLETE if self.complete else INCOMPLETE
 
-    def __str__(self) -> str:
+    @property
+    def counted(self) -> str:
+        """The counts in words: ``7 of 10 runs done; 3 failed``."""
         done = self.counts.get("done", 0) + self.counts.get("stale", 0)
         total = sum(self.counts.values())
         rest = ", ".join(f"{count:,} {label}" for label, count in self.counts.items() if label not in ("done", "stale"))
-        head = f"{done:,} of {total:,} runs done" + (f"; {rest}" if rest else "")
-        return "\n".join([*([self.failures] if self.failures else []), head, f"Summary: {self.summary}"])
+        return f"{done:,} of {total:,} runs done" + (f"; {rest}" if rest else "")
+
+    def __str__(self) -> str:
+        return "\n".join([*([self.failures] if self.failures else []), self.counted, f"Summary: {self.summary}"])
 
 
 @dataclass(frozen=True)

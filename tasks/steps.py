@@ -89,9 +89,9 @@ def clean(campaign: Campaign, arrays: Sequence[ArrayRow]) -> int:
 
 
 @task(name="summarise", cache_policy=NO_CACHE, persist_result=False)
-def summarise(campaign: Campaign, prepared: Prepared, command: str) -> Published:
-    """Refresh the manifest, run the report command, and publish plan and summary."""
-    return publish(campaign, prepared, command)
+def summarise(campaign: Campaign, command: str) -> Published:
+    """Refresh the manifest, run the report command, and publish the summary."""
+    return publish(campaign, command)
 
 
 @task(name="list files", cache_policy=NO_CACHE, persist_result=False)

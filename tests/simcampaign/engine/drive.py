@@ -7,6 +7,7 @@ It says ``ready`` when it has imported everything, waits for a line, and says ``
 
 from __future__ import annotations
 
+import os
 import pickle
 import sys
 from dataclasses import replace
@@ -14,6 +15,7 @@ from pathlib import Path
 
 from simcampaign.engine.campaign import Campaign
 from simcampaign.engine.collect import clean, save_logs, uncollected
+from simcampaign.engine.document import save_document
 from simcampaign.engine.owner import identity
 from simcampaign.engine.planning import Prepared, prepare
 from simcampaign.engine.reconcile import reconcile
@@ -28,14 +30,14 @@ from simcampaign.engine.submission import (
     submit_array,
 )
 from simcampaign.engine.watch import WatchEnd, terminate, watch
-from simcampaign.errors import ConflictError, SimcampaignError
+from simcampaign.errors import ConflictError
 from simcampaign.ledger import ArrayState
 
 
 def run(campaign: Campaign) -> Published:
     reconcile(campaign)
     prepared, submissions = plan_and_claim(campaign)
-    submit(campaign, submissions)
+    submit(campaign, prepared, submissions)
     arrays = uncollected(campaign)
     end = watch(campaign, arrays, lambda _: None, lambda: False)
     if end is WatchEnd.TIME_UP and campaign.settings.terminate_jobs:
@@ -45,7 +47,7 @@ def run(campaign: Campaign) -> Published:
         save_logs(campaign, arrays)
     if campaign.settings.clean_jobs:
         clean(campaign, arrays)
-    published = publish(campaign, prepared, "run it again")
+    published = publish(campaign, "run it again")
     for array in arrays:
         if array.state is ArrayState.OVER:
             campaign.ledger.collected(array.id)
@@ -64,19 +66,21 @@ def plan_and_claim(campaign: Campaign) -> tuple[Prepared, list[Submission]]:
             continue
 
 
-def submit(campaign: Campaign, submissions: list[Submission]) -> None:
+def submit(campaign: Campaign, prepared: Prepared, submissions: list[Submission]) -> None:
     try:
+        if submissions:
+            save_document(campaign, prepared)
         for submission in submissions:
             copy_inits(campaign, submission)
             save_inputs(campaign, submission)
             submit_array(campaign, submission)
-    except SimcampaignError:
+    except Exception:
         release(campaign, submissions)
         raise
 
 
 if __name__ == "__main__":
-    mine = replace(pickle.loads(Path(sys.argv[1]).read_bytes()), owner=identity())
-    print("ready", flush=True)
+    mine = replace(pickle.loads(Path(sys.argv[1]).read_bytes()), owner=identity())  # noqa: S301 - our own
+    os.write(1, b"ready\n")
     sys.stdin.readline()
-    print("complete" if run(mine).plan.complete else "incomplete", flush=True)
+    os.write(1, b"complete\n" if run(mine).plan.complete else b"incomplete\n")

@@ -16,12 +16,11 @@ import pytest
 
 from simcampaign.engine.collect import is_settled
 from simcampaign.engine.reconcile import reconcile
-from simcampaign.engine.submission import array_spec, save_inputs
+from simcampaign.engine.submission import Jobs, array_spec, save_inputs
 from simcampaign.errors import ConflictError
 from simcampaign.ledger import ArrayState
 
 Until = Callable[[Callable[[], Any]], Any]
-GONE = "another-host:1:1.00"
 
 
 def gone(campaign: Any) -> Any:
@@ -46,7 +45,7 @@ def test_an_array_whose_submitter_died_before_it_heard_from_the_site_is_attached
     lost = gone(toy.campaign("hold"))
     (submission,) = toy.plan_and_claim(lost)[1]
     save_inputs(lost, submission)
-    spec = array_spec(lost, submission.claimed, _Jobs(lost, submission))
+    spec = array_spec(lost, submission.claimed, Jobs(lost, submission))
     lost.site.submit(spec)
     campaign = toy.campaign("hold")
     (array,) = reconcile(campaign)
@@ -54,12 +53,6 @@ def test_an_array_whose_submitter_died_before_it_heard_from_the_site_is_attached
     toy.let_go()
     assert toy.run(campaign).plan.complete
     assert len(toy.noted()) == 3
-
-
-def _Jobs(campaign: Any, submission: Any) -> Any:  # noqa: N802
-    from simcampaign.engine.submission import Jobs
-
-    return Jobs(campaign, submission)
 
 
 def test_runs_that_a_living_process_or_another_host_claimed_are_left_to_it(toy: Any) -> None:
@@ -72,10 +65,10 @@ def test_runs_that_a_living_process_or_another_host_claimed_are_left_to_it(toy: 
 
 def test_an_intent_that_was_taken_over_is_not_submitted_by_its_former_owner(toy: Any) -> None:
     campaign = gone(toy.campaign())
-    _, submissions = toy.plan_and_claim(campaign)
+    claimed = toy.plan_and_claim(campaign)
     reconcile(toy.campaign())
     with pytest.raises(ConflictError, match="taken over"):
-        toy.submit(campaign, submissions)
+        toy.submit(campaign, *claimed)
     assert toy.noted() == []
     assert toy.run(toy.campaign()).plan.complete
     assert len(toy.noted()) == 3
@@ -99,7 +92,7 @@ def test_engines_at_once_start_every_run_exactly_once(toy: Any) -> None:
         assert said[0] == "complete\n", "each watches what the other submitted, too"
         assert len(toy.noted()) == len(set(toy.noted())) == (18 if place else 12), notes
         assert all(is_settled(campaign) for campaign in campaigns)
-        assert toy.noted() and sorted(toy.noted()) == sorted(toy.noted("end"))
+        assert sorted(toy.noted()) == sorted(toy.noted("end"))
 
 
 class Kills:

@@ -56,7 +56,7 @@ def test_what_moved_is_named(toy: Any) -> None:
     assert "configuration" not in said
     output.unlink()
     campaign = toy.campaign("p hold")
-    toy.submit(campaign, toy.plan_and_claim(campaign)[1])
+    toy.submit(campaign, *toy.plan_and_claim(campaign))
     said = moved(document, toy.campaign("p hold"))
     assert "the jobs in flight" in said
     assert "template" not in said

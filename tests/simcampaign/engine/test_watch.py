@@ -21,7 +21,7 @@ Until = Callable[[Callable[[], Any]], Any]
 
 
 def submitted(toy: Any, campaign: Any) -> None:
-    toy.submit(campaign, toy.plan_and_claim(campaign)[1])
+    toy.submit(campaign, *toy.plan_and_claim(campaign))
 
 
 def test_the_watch_lasts_retries_times_retry_delay_and_then_terminates(toy: Any) -> None:
