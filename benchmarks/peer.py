@@ -1,0 +1,75 @@
+"""The peer of the plan benchmark, in a virtual environment of its own that is made when it is first asked."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
+import venv
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from simcampaign.places import cache_folder
+
+PEER = "container-collection 1.1.0"
+PINS = Path(__file__).parent.parent / "requirements" / "peers.txt"
+
+# The package's own __init__ wraps each function in a Prefect task, for which it needs Prefect 2. The function's file is
+# loaded by its path instead: the very same code, without the cost of Prefect.
+ASK = """
+import importlib.util, json, sys, sysconfig, time
+from pathlib import Path
+import pandas
+question = json.load(open(sys.argv[1]))
+path = Path(sysconfig.get_path("purelib"), "container_collection", "manifest", "find_missing_conditions.py")
+spec = importlib.util.spec_from_file_location("peer", path)
+peer = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(peer)
+manifest = pandas.read_csv(question.pop("manifest"), dtype=str)
+cpu = time.process_time()
+found = peer.find_missing_conditions(manifest, **question)
+print(json.dumps({"cpu": time.process_time() - cpu, "found": len(found)}))
+"""
+
+
+class PeerUnavailable(Exception):  # noqa: N818 - not being there is no error of ours
+    """The peer cannot be installed here."""
+
+
+def ask_peer(question: Mapping[str, Any]) -> dict[str, Any]:
+    """Have the peer find what is missing; returns ``cpu`` in seconds and ``found``, the number of runs.
+
+    ``question`` has the arguments of its function; ``manifest`` is the path of a CSV file.
+    """
+    python = environment()
+    with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
+        json.dump(question, file)
+        file.flush()
+        done = subprocess.run(
+            [python, "-W", "ignore", "-c", ASK, file.name], check=True, stdout=subprocess.PIPE, text=True
+        )
+    answer: dict[str, Any] = json.loads(done.stdout)
+    return answer
+
+
+def environment() -> Path:
+    """Return the Python of the peer's environment, after making it if these pins have none yet."""
+    if sys.version_info >= (3, 12):
+        raise PeerUnavailable("it needs pandas 1, which has no wheels beyond Python 3.11")
+    folder = cache_folder() / "peers" / hashlib.sha256(PINS.read_bytes()).hexdigest()[:12]
+    python = folder / "bin" / "python"
+    if not python.exists():
+        print(f"Setting up {PEER} in {folder} (once)", flush=True)
+        draft = folder.with_name(f"{folder.name}.new")
+        venv.create(draft, clear=True, with_pip=True)
+        install = ["-m", "pip", "install", "-q", "--disable-pip-version-check", "--no-deps", "--require-hashes"]
+        done = subprocess.run([draft / "bin" / "python", *install, "-r", PINS], check=False)
+        if done.returncode:
+            shutil.rmtree(draft)
+            raise PeerUnavailable("pip could not install it, see above")
+        draft.rename(folder)
+    return python
