@@ -24,18 +24,16 @@ class Estimate:
         return f"{format_hours(self.core_hours)} ({self.runs} runs × {self.seconds_per_run:.3g} s, {self.basis}){cost}"
 
 
-def estimate(
-    runs: int, cpus: float, price_per_cpu_hour: float, measured: float | None, declared: float | None
-) -> Estimate:
+def estimate(runs: int, cpus: float, price_per_hour: float, measured: float | None, declared: float | None) -> Estimate:
     """Estimate runs from the median seconds of earlier runs of the model, else from the declared ones.
 
-    ``measured`` and ``declared`` are wall seconds per run; the price is per core and hour.
+    ``measured`` and ``declared`` are wall seconds per run; ``price_per_hour`` is that of a job.
     """
     seconds, basis = (measured, "measured") if measured is not None else (declared, "declared")
     if seconds is None:
         return Estimate(runs, None, "unknown", None, None)
-    core_hours = runs * seconds * cpus / 3600
-    return Estimate(runs, seconds, basis, core_hours, core_hours * price_per_cpu_hour)
+    hours = runs * seconds / 3600
+    return Estimate(runs, seconds, basis, hours * cpus, hours * price_per_hour)
 
 
 def format_hours(core_hours: float) -> str:

@@ -140,6 +140,9 @@ class ArrayReport:
     changes: Sequence[JobReport] = ()
     known: bool = True
 
+    counts: Mapping[JobState, int] | None = None
+    """Jobs per state, from a site that tells numbers sooner than jobs; None if ``changes`` tells everything."""
+
 
 def job_environment(array: ArraySpec, job: JobSpec, simulation_type: str = "LOCAL") -> dict[str, str]:
     """Return what a job is told through its environment, the same at every site."""

@@ -14,7 +14,7 @@ from prefect.states import Cancelled, Completed
 from prefect.utilities.annotations import opaque
 
 from simcampaign.engine.campaign import Campaign
-from simcampaign.engine.collect import uncollected
+from simcampaign.engine.collect import complete_times, uncollected
 from simcampaign.engine.document import save_document
 from simcampaign.engine.planning import Prepared
 from simcampaign.engine.submission import Submission, check_submission, release
@@ -154,6 +154,7 @@ def _should_terminate(
 def _collect(campaign: Campaign) -> list[ArrayRow]:
     """Save logs and clean, also of arrays that ended while nobody watched; returns the arrays that are over."""
     arrays = uncollected(campaign)
+    complete_times(campaign, arrays)
     if arrays and campaign.settings.save_logs:
         steps.save_logs(whole(campaign), whole(arrays))
     if arrays and campaign.settings.clean_jobs:

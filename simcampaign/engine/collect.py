@@ -8,7 +8,7 @@ from simcampaign.engine.campaign import Campaign
 from simcampaign.jobs import JobState
 from simcampaign.layout import Layout
 from simcampaign.ledger import ArrayRow, ArrayState, job_id
-from simcampaign.logfilter import filter_log, line_filter
+from simcampaign.logfilter import line_filter
 
 
 def uncollected(campaign: Campaign) -> list[ArrayRow]:
@@ -26,17 +26,21 @@ def is_settled(campaign: Campaign) -> bool:
 
 def save_logs(campaign: Campaign, arrays: Sequence[ArrayRow]) -> int:
     """Save what the jobs of these arrays printed so far, filtered; returns how many logs were saved."""
+    line_filter(campaign.settings.log_filter)  # a broken one is said before anything is fetched
     return campaign.working.write_many(file for array in arrays for file in _logs(campaign, array))
 
 
 def _logs(campaign: Campaign, array: ArrayRow) -> Iterator[tuple[str, bytes]]:
-    keep = line_filter(campaign.settings.log_filter)
     layout = Layout(campaign.series.name, array.date)
-    for index in range(array.size):
-        data = campaign.site.log(str(array.remote_id), index)
-        if data is not None:
-            kept = filter_log(data, keep) if campaign.settings.log_filter else data
-            yield layout.log(job_id(array.name, index)), kept
+    for index, data in campaign.site.logs(str(array.remote_id), range(array.size), campaign.settings.log_filter):
+        yield layout.log(job_id(array.name, index)), data
+
+
+def complete_times(campaign: Campaign, arrays: Sequence[ArrayRow]) -> None:
+    """Write down the times of ended jobs that the site did not tell while it was watched; costs follow from them."""
+    for array in arrays:
+        if array.state is ArrayState.OVER:
+            campaign.ledger.complete(array.id, campaign.site.details(str(array.remote_id)))
 
 
 def clean(campaign: Campaign, arrays: Sequence[ArrayRow]) -> int:

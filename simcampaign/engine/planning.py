@@ -83,7 +83,7 @@ def estimate_plan(campaign: Campaign, plan: Plan) -> Estimate:
     return estimate(
         plan.runs_to_do,
         campaign.settings.resources.cpus,
-        campaign.site.capabilities.price_per_cpu_hour,
+        campaign.site.price_per_hour(campaign.settings.resources),
         measured,
         campaign.settings.seconds_per_run,
     )

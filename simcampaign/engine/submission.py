@@ -121,7 +121,7 @@ def _intent(campaign: Campaign, group: str, packing: Packing, digests: Sequence[
         model=campaign.settings.model,
         input_extension=campaign.input_extension,
         cpus=campaign.settings.resources.cpus,
-        price_per_cpu_hour=campaign.site.capabilities.price_per_cpu_hour,
+        price_per_hour=campaign.site.price_per_hour(campaign.settings.resources),
         inputs=[renderer.entries(group, ranges, input_digest) for ranges, input_digest in pairs],
     )
 

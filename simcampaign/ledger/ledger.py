@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import time
@@ -108,9 +109,10 @@ class Ledger:
             "file_set": file_set,
             "input_extension": intent.input_extension,
             "cpus": intent.cpus,
-            "price_per_cpu_hour": intent.price_per_cpu_hour,
+            "price_per_hour": intent.price_per_hour,
             "state": ArrayState.INTENT,
             "cursor": "",
+            "counts": "",
             "owner": owner,
             "lease_until": now + LEASE_SECONDS,
             "created": now,
@@ -155,7 +157,9 @@ class Ledger:
         """
         with self.database.write() as connection:
             unmoved = (arrays.c.id == array.id) & (arrays.c.cursor == array.cursor)
-            seen = sa.update(arrays).where(unmoved).values(cursor=report.cursor, last_seen=self._clock())
+            counts = "" if report.counts is None else json.dumps(report.counts)
+            seen = sa.update(arrays).where(unmoved)
+            seen = seen.values(cursor=report.cursor, counts=counts, last_seen=self._clock())
             if connection.execute(seen).rowcount != 1:
                 return False
             changes = [_job_values(array.id, change) for change in report.changes]
@@ -168,6 +172,15 @@ class Ledger:
             if connection.scalar(sa.select(sa.func.count()).where(active)) == 0:
                 connection.execute(sa.update(arrays).where(arrays.c.id == array.id).values(state=ArrayState.OVER))
             return True
+
+    def complete(self, array_id: int, details: Sequence[JobReport]) -> None:
+        """Fill in the times of jobs that ended, where they are not known yet."""
+        untimed = (jobs.c.array_id == array_id) & (jobs.c.index == sa.bindparam("of_job")) & jobs.c.ended.is_(None)
+        change = sa.update(jobs).where(untimed).values(started=sa.bindparam("begun"), ended=sa.bindparam("done"))
+        rows = [{"of_job": each.index, "begun": each.started, "done": each.ended} for each in details]
+        if rows:
+            with self.database.write() as connection:
+                connection.execute(change, rows)
 
     def collected(self, array_id: int) -> None:
         """Write down that logs of an array that is over were saved and its files cleaned."""
@@ -194,6 +207,9 @@ class Ledger:
         with self.database.read() as connection:
             for array_id, state, count in connection.execute(query.where(jobs.c.array_id.in_(list(found)))):
                 found[array_id][JobState(state)] = count
+            told = sa.select(arrays.c.id, arrays.c.counts).where(arrays.c.id.in_(list(found)), arrays.c.counts != "")
+            for array_id, counts in connection.execute(told.where(arrays.c.state.in_(OPEN))):
+                found[array_id] = {JobState(state): count for state, count in json.loads(counts).items()}
         return found
 
     def runs(self, campaign_id: int) -> list[tuple[str, int, int, str, str, str]]:
@@ -298,7 +314,7 @@ class Ledger:
                 sa.func.count(),
                 sa.func.coalesce(sa.func.sum(wall), 0.0),
                 sa.func.coalesce(sa.func.sum(wall * arrays.c.cpus), 0.0),
-                sa.func.coalesce(sa.func.sum(wall * arrays.c.cpus * arrays.c.price_per_cpu_hour / 3600), 0.0),
+                sa.func.coalesce(sa.func.sum(wall * arrays.c.price_per_hour / 3600), 0.0),
             )
             .join(arrays, arrays.c.id == jobs.c.array_id)
             .where(arrays.c.campaign_id == campaign_id, jobs.c.ended.is_not(None), jobs.c.started.is_not(None))

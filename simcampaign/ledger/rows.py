@@ -31,7 +31,7 @@ class Intent:
     model: str
     input_extension: str
     cpus: float
-    price_per_cpu_hour: float
+    price_per_hour: float
     inputs: Sequence[Sequence[RangeEntry]]
     """The ranges of each job."""
 

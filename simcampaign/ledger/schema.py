@@ -66,10 +66,12 @@ arrays = sa.Table(
     sa.Column("file_set", sa.String(200), nullable=False),
     sa.Column("input_extension", sa.String(50), nullable=False),
     sa.Column("cpus", sa.Float, nullable=False),
-    sa.Column("price_per_cpu_hour", sa.Float, nullable=False),
+    sa.Column("price_per_hour", sa.Float, nullable=False),
     sa.Column("state", sa.String(20), nullable=False, index=True),
     sa.Column("remote_id", sa.String(500)),
     sa.Column("cursor", sa.Text, nullable=False, default=""),
+    # Jobs per state as JSON, while the site tells numbers sooner than jobs.
+    sa.Column("counts", sa.Text, nullable=False, default=""),
     sa.Column("owner", sa.String(200), nullable=False),
     sa.Column("lease_until", sa.Float, nullable=False),
     sa.Column("created", sa.Float, nullable=False),

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from simcampaign.jobs import ArrayReport, ArraySpec
+from simcampaign.jobs import ArrayReport, ArraySpec, JobReport, Resources
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,9 +18,6 @@ class Capabilities:
 
     adopts: bool = False
     """True if ``submit`` of an array whose name the site already knows returns the known one instead of a second."""
-
-    price_per_cpu_hour: float = 0.0
-    """What a core costs for an hour, in the user's currency."""
 
 
 class Site(Protocol):
@@ -59,8 +56,19 @@ class Site(Protocol):
         """
         ...
 
-    def log(self, remote_id: str, index: int) -> bytes | None:
-        """Return what the job printed so far; None if there is nothing."""
+    def logs(self, remote_id: str, indices: Sequence[int], pattern: str = "") -> Iterator[tuple[int, bytes]]:
+        """Yield what jobs printed so far, with their indices, in any order; a job without any output may be left out.
+
+        ``pattern`` keeps only the lines that match it, see ``simcampaign.logfilter``.
+        """
+        ...
+
+    def details(self, remote_id: str) -> Sequence[JobReport]:
+        """Return the ended jobs of an array that is over, with the times that ``status`` left out; it is asked once."""
+        ...
+
+    def price_per_hour(self, resources: Resources) -> float:
+        """Return what a job with these resources costs for an hour, in the user's currency."""
         ...
 
     def cancel(self, remote_id: str) -> None:

@@ -12,12 +12,13 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from simcampaign.errors import ConfigError, Problem, SiteError, shorten
-from simcampaign.jobs import ArrayReport, ArraySpec, JobReport, JobSpec, job_environment
+from simcampaign.jobs import ArrayReport, ArraySpec, JobReport, JobSpec, Resources, job_environment
+from simcampaign.logfilter import filter_log, line_filter
 from simcampaign.sites import runner
 from simcampaign.sites.base import Capabilities
 from simcampaign.sites.journal import Cursor, read_journal
@@ -108,12 +109,24 @@ class LocalSite:
             time.sleep(min(nap, left))
             nap = min(nap * 1.5, _LONGEST_NAP_SECONDS)
 
-    def log(self, remote_id: str, index: int) -> bytes | None:
-        """Return what the job printed so far; None if there is nothing."""
-        try:
-            return (self._directory(remote_id) / "out" / f"{index}.log").read_bytes() or None
-        except FileNotFoundError:
-            return None
+    def logs(self, remote_id: str, indices: Sequence[int], pattern: str = "") -> Iterator[tuple[int, bytes]]:
+        """Yield what jobs printed so far, with their indices, filtered; a job without any output is left out."""
+        keep = line_filter(pattern)
+        for index in indices:
+            with contextlib.suppress(FileNotFoundError):
+                data = (self._directory(remote_id) / "out" / f"{index}.log").read_bytes()
+                if data:
+                    yield index, filter_log(data, keep) if pattern else data
+
+    def details(self, remote_id: str) -> Sequence[JobReport]:
+        """Return nothing: ``status`` told everything."""
+        del remote_id
+        return ()
+
+    def price_per_hour(self, resources: Resources) -> float:
+        """Return nothing: this machine is paid for."""
+        del resources
+        return 0.0
 
     def cancel(self, remote_id: str) -> None:
         """End what has not finished: pending jobs are never started, running ones get TERM and, later, KILL.

@@ -18,9 +18,9 @@ from urllib.parse import urlsplit
 from obstore.exceptions import BaseError, InvalidPathError, PermissionDeniedError, UnauthenticatedError
 from obstore.store import S3Store
 
+from simcampaign.errors import LocationError, NetworkError
 from simcampaign.storage.keyspace import list_in_parallel
 from simcampaign.storage.listing import TEMPORARY, KeyLists
-from simcampaign.errors import LocationError, NetworkError
 
 TRIES = 5
 LISTERS = 8

@@ -16,8 +16,8 @@ from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 
-from simcampaign.storage.listing import TEMPORARY, KeyLists, Listing
 from simcampaign.errors import LocationError
+from simcampaign.storage.listing import TEMPORARY, KeyLists, Listing
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 _FORBIDDEN = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from simcampaign.errors import LocationError, shorten
 from simcampaign.storage.bucket import Bucket
 from simcampaign.storage.directory import Directory
 from simcampaign.storage.listing import KeyLists
-from simcampaign.errors import LocationError, shorten
 
 CONCURRENCY = 32
 """Requests to a network store that are under way at once."""

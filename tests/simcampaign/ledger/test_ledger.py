@@ -22,7 +22,7 @@ def intent(*inputs: list[RunRange], group: str = "_", digest: str = "d1") -> Int
         model="M",
         input_extension="xml",
         cpus=2.0,
-        price_per_cpu_hour=0.5,
+        price_per_hour=0.5,
         inputs=entries,
     )
 
@@ -172,7 +172,7 @@ def test_seconds_per_run_are_the_median_of_the_models_finished_jobs(ledger):
     assert ledger.seconds_per_run("other") is None
     usage = ledger.usage(campaign)
     assert (usage.jobs, usage.wall_seconds, usage.core_seconds) == (2, 12.0, 24.0)
-    assert usage.cost == pytest.approx(24 / 3600 * 0.5)
+    assert usage.cost == pytest.approx(12 / 3600 * 0.5)
 
 
 def test_a_url_that_is_none_is_a_mistake_in_the_configuration():
@@ -199,3 +199,23 @@ def test_a_ledger_of_another_format_is_refused(tmp_path):
         connection.execute("UPDATE simcampaign_versions SET version = 99")
     with pytest.raises(LocationError, match="format 99"):
         Ledger(f"sqlite:///{path}")
+
+
+def test_while_an_array_is_open_the_numbers_that_its_site_tells_are_shown(ledger):
+    campaign = submitted(ledger)
+    [array] = ledger.arrays(campaign)
+    ledger.record(array, ArrayReport("1", counts={JobState.FINISHED: 1, JobState.RUNNING: 1}))
+    assert ledger.job_counts([array.id])[array.id] == {JobState.FINISHED: 1, JobState.RUNNING: 1}
+    [array] = ledger.arrays(campaign)
+    done = [JobReport(index, JobState.FINISHED) for index in range(2)]
+    ledger.record(array, ArrayReport("2", done, counts={JobState.RUNNING: 2}))
+    assert ledger.job_counts([array.id])[array.id] == {JobState.FINISHED: 2}
+
+
+def test_details_fill_in_times_that_were_not_known_and_change_no_others(ledger):
+    campaign = submitted(ledger)
+    [array] = ledger.arrays(campaign)
+    known = JobReport(1, JobState.FINISHED, started=5.0, ended=6.0)
+    ledger.record(array, ArrayReport("1", [JobReport(0, JobState.FINISHED), known]))
+    ledger.complete(array.id, [JobReport(index, JobState.FINISHED, started=0.0, ended=4.0) for index in range(2)])
+    assert ledger.usage(campaign).wall_seconds == 5.0
