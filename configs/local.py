@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import difflib
+import os
 import re
 from dataclasses import dataclass
 from typing import Annotated
 
+import psutil
 from pydantic.functional_validators import AfterValidator
 
 from configs.quantities import STRICT, Command, Count, Positive, Text, split_command
@@ -66,6 +68,15 @@ class LocalContextConfig:
 
     timeout: Positive | None = None
     """Seconds after which a job is stopped; null sets no limit."""
+
+    def slot_count(self) -> int:
+        """Return how many jobs run at the same time: ``slots``, or as many as cores and memory allow, at least one."""
+        if self.slots is not None:
+            return self.slots
+        allowed = int((os.cpu_count() or 1) / self.cpus_per_job)
+        if self.memory_per_job is not None:
+            allowed = min(allowed, psutil.virtual_memory().total // (self.memory_per_job * 2**20))
+        return max(1, allowed)
 
     def arguments(self) -> tuple[str, ...]:
         """Return the command as an argument list, placeholders still in place."""

@@ -35,7 +35,7 @@ def open_campaign(context: ContextConfig, series: SeriesConfig, parameters: Para
         context.template_location,
         series,
         parameters,
-        site=LocalSite(root=data_folder() / "local", slots=context.slots),
+        site=LocalSite(root=data_folder() / "local", slots=context.slot_count()),
         command=context.arguments(),
         resources=Resources(context.cpus_per_job, context.memory_per_job, context.timeout),
     )

@@ -25,10 +25,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from simcampaign.storage.keyspace import between
-from simcampaign.storage.listing import Listing
 from simcampaign.errors import LocationError, NetworkError
 from simcampaign.storage import Location
+from simcampaign.storage.keyspace import between
+from simcampaign.storage.listing import Listing
 
 EXACT = ["a=b,c+d@e.csv", "~x", "#y", "a#1", "p%q", "x%20y", "s p a c e", "ü'\".csv", "b[1]{2}|*?<>\\z", "d/e/f.tar.xz"]
 HOSTILE = ["plain", "with space", "quo'te\"s", "line\nbreak", "üñí 細胞", "#hash %41 ~", "-rf", "$HOME;`id`"]
