@@ -43,6 +43,7 @@ def make_campaign(
         clean_jobs=parameters.clean_jobs,
         update_manifest=parameters.update_manifest,
         rerun_stale=parameters.rerun_stale,
+        only=tuple(parameters.only),
         seconds_per_run=parameters.seconds_per_run,
         report=_with_python(parameters.report_arguments()),
     )

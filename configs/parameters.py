@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from configs.quantities import STRICT, Command, Count, Name, Positive, split_command
 
@@ -45,6 +45,9 @@ class ParametersConfig:
 
     rerun_stale: bool = False
     """Run again what was simulated from an input that differs from today's."""
+
+    only: list[str] = field(default_factory=list)
+    """Keys of runs, such as colony_rich_0003: only these are run. Empty: all."""
 
     seconds_per_run: Positive | None = None
     """Declared seconds per run, for estimates until earlier jobs of the model have been measured."""

@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any
 
 import configs
-from configs.narrow import only
 from configs.shrink import shrink
 from simcampaign.engine.campaign import Campaign
 from simcampaign.engine.collect import is_settled
@@ -90,7 +89,7 @@ def _run(command: FlowCommand, arguments: list[str]) -> int:
     loaded = configs.load(rest, command.context, command.series, command.parameters)
     if command.open_campaign is not None:
         if options.only:
-            loaded = replace(loaded, series=only(loaded.series, options.only))
+            loaded = replace(loaded, parameters=replace(loaded.parameters, only=options.only))
         return _run_campaign(command.open_campaign, command, options, loaded, arguments)
     if options.dryrun:
         sys.stdout.write(loaded.text)
@@ -150,7 +149,9 @@ def _say_settled(campaign: Campaign, prepared: Prepared, as_json: bool) -> int:
     if as_json:
         sys.stdout.write(json.dumps({"complete": plan.complete, "counts": plan.counts, "submitted": 0}) + "\n")
     elif plan.complete:
-        sys.stdout.write(f"Nothing is left to do: every run of series {campaign.series.name} is done.\n")
+        sys.stdout.write(
+            f"Nothing is left to do: every {'selected ' if plan.selected is not None else ''}run of series {campaign.series.name} is done.\n"
+        )
         if campaign.working.exists(campaign.layout.summary_page):
             sys.stdout.write(f"Summary: {page}\n")
     else:
@@ -207,7 +208,7 @@ def _parser(command: FlowCommand) -> argparse.ArgumentParser:
     if command.open_campaign is not None:
         parser.add_argument("--plan", metavar="FILE", help="save the plan to review it; run nothing")
         parser.add_argument("--apply", metavar="FILE", help="run a reviewed plan, only if nothing has moved since")
-        parser.add_argument("--only", metavar="RUN", help="run this run alone, e.g. colony_rich_0003")
+        parser.add_argument("--only", metavar="RUN", action="append", help="run this run alone, e.g. colony_rich_0003")
     return parser
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,6 +12,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from simcampaign.errors import ConfigError, Problem
 from simcampaign.packing import Packing, pack, ranges_text
 from simcampaign.runs import TO_DO, RunState
 from simcampaign.series import SEED_DIGITS, Condition, Series, run_stem
@@ -164,6 +166,9 @@ class Plan:
     skipped: int = 0
     """Runs whose group is set to null, hence not planned."""
 
+    selected: NDArray[np.bool_] | None = None
+    """Runs to which this campaign run is limited; None for all."""
+
     digests: Mapping[str, Sequence[str]] = field(default_factory=dict)
     """Digest of each rendered input, per group; empty until the inputs were rendered."""
 
@@ -185,8 +190,10 @@ class Plan:
 
     @property
     def complete(self) -> bool:
-        """True if every planned run is done (a stale one is)."""
+        """True if every planned run, or every selected one, is done (a stale one is)."""
         done = np.isin(self.codes, (RunState.DONE, RunState.STALE))
+        if self.selected is not None:
+            return bool(done[self.selected].all())
         return int(done.sum()) + self.skipped >= self.series.size
 
     def reasons(self) -> list[dict[str, Any]]:
@@ -219,13 +226,19 @@ def make_plan(
     seeds_per_job: int = 1,
     refreshed: bool = True,
     rerun_stale: bool = False,
+    selected: NDArray[np.bool_] | None = None,
 ) -> Plan:
-    """Make the plan of a series from its manifest and what the ledger knows. Pure; 10^6 runs take about a second."""
+    """Make the plan of a series from its manifest and what the ledger knows. Pure; 10^6 runs take about a second.
+
+    ``selected``, of shape ``(conditions, seeds)``, limits what is to be submitted.
+    """
     keys = [str(condition["key"]) for condition in series.conditions]
     present = files_present(manifest, series.name, keys, series.seeds, series.extensions)
     known = known or Known.nothing(series)
     codes = classify(present, known, refreshed)
     to_do = np.isin(codes, [*TO_DO, RunState.STALE] if rerun_stale else TO_DO)
+    if selected is not None:
+        to_do &= selected
     seeds = np.asarray(series.seeds, dtype=np.int64)
     owner = np.array([_position(series, condition) for condition in series.conditions])
     groups: dict[str, Packing] = {}
@@ -235,7 +248,30 @@ def make_plan(
             groups[group] = pack(conditions, seeds[columns], seeds_per_job)
     skipped = int((~np.isin(codes[owner < 0], (RunState.DONE, RunState.STALE))).sum())
     silent = known.finished & np.isin(codes, (RunState.MISSING, RunState.INCOMPLETE))
-    return Plan(series, codes, present, groups, silent, skipped)
+    return Plan(series, codes, present, groups, silent, skipped, selected)
+
+
+def selection(series: Series, run_keys: Sequence[str]) -> NDArray[np.bool_]:
+    """Return which runs have one of these keys; shape ``(conditions, seeds)``.
+
+    Raises ``ConfigError`` naming every key that is no run of the series, with the nearest condition's.
+    """
+    mask = np.zeros((len(series.conditions), len(series.seeds)), dtype=bool)
+    rows = {run_stem(series.name, str(condition["key"])): row for row, condition in enumerate(series.conditions)}
+    columns = {f"{seed:0{SEED_DIGITS}d}": column for column, seed in enumerate(series.seeds)}
+    problems = []
+    for key in run_keys:
+        stem = key.rstrip("0123456789")
+        row, column = rows.get(stem), columns.get(key[len(stem) :])
+        if row is None or column is None:
+            near = next(iter(difflib.get_close_matches(stem, rows, n=1)), next(iter(rows)))
+            remedy = f"e.g. {near}{next(iter(columns))}"
+            problems.append(Problem("parameters.only", key, "is no run of the series", remedy))
+        else:
+            mask[row, column] = True
+    if problems:
+        raise ConfigError(problems)
+    return mask
 
 
 def _position(series: Series, condition: Condition) -> int:

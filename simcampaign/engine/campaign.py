@@ -43,6 +43,9 @@ class Settings:
     clean_jobs: bool = True
     update_manifest: bool = True
     rerun_stale: bool = False
+    only: tuple[str, ...] = ()
+    """Keys of the runs to which the campaign run is limited; empty for all."""
+
     seconds_per_run: float | None = None
     """Declared wall time of a run, until earlier jobs of the model were measured."""
 

@@ -14,7 +14,7 @@ from simcampaign.engine.known import Row, known_runs
 from simcampaign.engine.listing import load_manifest, refresh_manifest, save_manifest
 from simcampaign.engine.rendering import Renderer, render_digests
 from simcampaign.ledger import ledger_exists
-from simcampaign.plan import Plan, make_plan
+from simcampaign.plan import Plan, make_plan, selection
 
 
 @dataclass(frozen=True)
@@ -51,6 +51,7 @@ def prepare(campaign: Campaign, *, save: bool = True) -> Prepared:
         seeds_per_job=campaign.settings.seeds_per_job,
         refreshed=refresh,
         rerun_stale=campaign.settings.rerun_stale,
+        selected=selection(campaign.series, campaign.settings.only) if campaign.settings.only else None,
     )
     plan = replace(plan, digests=render_digests(campaign, plan))
     return Prepared(plan, manifests.empty() if manifest is None else manifest, version, first)

@@ -4,10 +4,12 @@ import copy
 
 import numpy as np
 import polars as pl
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from simcampaign.plan import Known, find_missing, find_missing_conditions, make_plan
+from simcampaign.errors import ConfigError
+from simcampaign.plan import Known, find_missing, find_missing_conditions, make_plan, selection
 from simcampaign.runs import RunState
 from simcampaign.series import Series, run_key
 
@@ -124,3 +126,17 @@ def test_the_reasons_name_every_run_once_with_seeds_as_ranges():
 def test_every_state_has_a_code_of_its_own_that_fits_three_bits():
     assert sorted(RunState) == list(np.arange(len(RunState)))
     assert max(RunState) < 8
+
+
+def test_a_selection_limits_what_is_submitted_and_what_counts_as_complete():
+    there = manifest(*((run_key("s", "A", 3), each) for each in EXTENSIONS))
+    one = make_plan(series(), there, selected=selection(series(), ["s_B.5_0001"]))
+    assert (one.runs_to_do, one.complete, one.counts) == (1, False, {"missing": 3, "done": 1})
+    assert make_plan(series(), there, selected=selection(series(), ["s_A_0003"])).complete
+
+
+def test_a_selected_key_that_is_no_run_is_refused_with_one_that_is():
+    with pytest.raises(ConfigError) as caught:
+        selection(series(), ["s_A_0007", "s_A_1", "s_B.5_0003", "x"])
+    assert [problem.value for problem in caught.value.problems] == ["s_A_0007", "s_A_1", "x"]
+    assert "s_A_0003" in str(caught.value)
