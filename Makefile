@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 DEMO   ?= demo
 
-.PHONY: help demo test test-faults lint bench docs constraints clean
+.PHONY: help demo test test-faults lint bench docs reference constraints clean
 
 help:  ## What can be typed
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -52,6 +52,10 @@ bench: $(VENV)/.dev  ## Side-by-side measurements; each prints ratios
 
 docs: $(VENV)/.dev  ## Check that every command in docs/ works
 	$(BIN)/python -m pytest tests/docs
+
+reference: $(VENV)/.dev  ## Write docs/reference.md from the code
+	$(BIN)/python docs/reference.py > docs/reference.new
+	@mv docs/reference.new docs/reference.md
 
 constraints: $(VENV)/.dev  ## Pin names, versions and hashes again
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate --extra demo pyproject.toml requirements/build.in -o requirements/demo.txt
