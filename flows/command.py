@@ -27,8 +27,10 @@ from simcampaign.engine.preview import brief, detailed
 from simcampaign.engine.submission import check_submission
 from simcampaign.errors import ConfigError, LocationError, Problem, SimcampaignError, TemplateError
 from simcampaign.places import data_folder
+from simcampaign.plan import Plan
+from tasks.outcome import COMPLETE, STOPPED, Outcome
 
-COMPLETE, INCOMPLETE, WRONG, UNUSABLE, STOPPED = 0, 1, 2, 3, 130
+WRONG, UNUSABLE = 2, 3
 
 STATUS = """exit status:
   0    the series is complete
@@ -115,7 +117,7 @@ def _run_campaign(
         return COMPLETE
     sys.stderr.write(f"{brief(campaign, prepared)}\n")
     if not prepared.plan.jobs and is_settled(campaign):
-        return _say_settled(campaign, prepared, options.json)
+        return _report(_settled(campaign, prepared.plan), options.json)
     check_submission(campaign, prepared.plan)
     return _report(_run_flow(command, loaded, _typed(command, arguments), check), options.json)
 
@@ -143,20 +145,23 @@ def _save_plan(target: str, campaign: Campaign, prepared: Prepared) -> None:
     sys.stderr.write(f"Plan saved: {target}. To apply it: the same command with --apply {shlex.quote(target)}\n")
 
 
-def _say_settled(campaign: Campaign, prepared: Prepared, as_json: bool) -> int:
-    plan = prepared.plan
-    page = campaign.working.url(campaign.layout.summary_page)
-    if as_json:
-        sys.stdout.write(json.dumps({"complete": plan.complete, "counts": plan.counts, "submitted": 0}) + "\n")
-    elif plan.complete:
-        sys.stdout.write(
-            f"Nothing is left to do: every {'selected ' if plan.selected is not None else ''}run of series {campaign.series.name} is done.\n"
-        )
-        if campaign.working.exists(campaign.layout.summary_page):
-            sys.stdout.write(f"Summary: {page}\n")
-    else:
-        sys.stdout.write("Nothing is to be submitted, but the series is not complete; --dryrun says why.\n")
-    return COMPLETE if plan.complete else INCOMPLETE
+def _settled(campaign: Campaign, plan: Plan) -> Outcome:
+    """Return the outcome of a campaign run that has nothing to submit, to watch or to collect."""
+    page = campaign.layout.summary_page
+    which = "run" if plan.selected is None else "selected run"
+    done = f"Nothing is left to do: every {which} of series {campaign.series.name} is done."
+    return Outcome(
+        complete=plan.complete,
+        counts=plan.counts,
+        submitted=0,
+        active=0,
+        end=done if plan.complete else "Nothing is to be submitted, yet the series is not complete; --dryrun says why.",
+        stopped=False,
+        cancelled=False,
+        summary=campaign.working.url(page) if campaign.working.exists(page) else "",
+        failures="",
+        settled=True,
+    )
 
 
 def _typed(command: FlowCommand, arguments: Sequence[str]) -> str:

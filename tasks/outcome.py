@@ -40,6 +40,9 @@ class Outcome:
     failures: str
     """What failed and why, in words; empty if nothing did."""
 
+    settled: bool = False
+    """True if there was nothing to submit, to watch or to collect; ``end`` is then the whole story."""
+
     @property
     def exit_status(self) -> int:
         """The exit status of the command line."""
@@ -56,7 +59,9 @@ class Outcome:
         return f"{done:,} of {total:,} runs done" + (f"; {rest}" if rest else "")
 
     def __str__(self) -> str:
-        return "\n".join([*([self.failures] if self.failures else []), self.counted, f"Summary: {self.summary}"])
+        lines = [self.failures, self.end if self.settled else self.counted]
+        lines.append(f"Summary: {self.summary}" if self.summary else "")
+        return "\n".join(line for line in lines if line)
 
 
 @dataclass(frozen=True)
