@@ -1,0 +1,67 @@
+"""Run a local campaign as its flow does, without Prefect: the floor of the overhead benchmark.
+
+python -m benchmarks.engine_alone CONFIG.yaml
+"""
+
+from __future__ import annotations
+
+import sys
+
+import configs
+from configs.campaign import make_campaign
+from configs.local import LocalContextConfig
+from configs.parameters import ParametersConfig
+from configs.series import SeriesConfig
+from simcampaign.engine import collect, planning, submission
+from simcampaign.engine.campaign import Campaign
+from simcampaign.engine.document import save_document
+from simcampaign.engine.reconcile import reconcile
+from simcampaign.engine.report import publish
+from simcampaign.engine.watch import watch
+from simcampaign.jobs import Resources
+from simcampaign.places import data_folder
+from simcampaign.sites.local import LocalSite
+
+
+def open_campaign(context: LocalContextConfig, series: SeriesConfig, parameters: ParametersConfig) -> Campaign:
+    """Put the campaign together as ``flows.run_local_simulations`` does, whose module imports Prefect."""
+    return make_campaign(
+        context.working_location,
+        context.manifest_location,
+        context.template_location,
+        series,
+        parameters,
+        site=LocalSite(root=data_folder() / "local", slots=context.slots),
+        command=context.arguments(),
+        resources=Resources(context.cpus_per_job, context.memory_per_job, context.timeout),
+    )
+
+
+def run(campaign: Campaign) -> bool:
+    """Take the steps of ``tasks.body`` in their order; returns whether the series is complete."""
+    reconcile(campaign)
+    prepared = planning.prepare(campaign)
+    submission.check_submission(campaign, prepared.plan)
+    claimed = submission.claim(campaign, prepared.plan, prepared.version)
+    save_document(campaign, prepared)
+    for each in claimed:
+        submission.save_inputs(campaign, each)
+        submission.submit_array(campaign, each)
+    watch(campaign, collect.uncollected(campaign), lambda _: None, lambda: False)
+    arrays = collect.uncollected(campaign)
+    collect.save_logs(campaign, arrays)
+    collect.clean(campaign, arrays)
+    published = publish(campaign, "")
+    for array in arrays:
+        campaign.ledger.collected(array.id)
+    return published.plan.complete
+
+
+def main() -> int:
+    """Run the campaign of the command line."""
+    loaded = configs.load(sys.argv[1:], LocalContextConfig, SeriesConfig, ParametersConfig)
+    return 0 if run(open_campaign(loaded.context, loaded.series, loaded.parameters)) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
