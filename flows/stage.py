@@ -27,8 +27,7 @@ def prefect_server() -> Iterator[None]:
     """
     for name, value in _DEFAULTS.items():
         os.environ.setdefault(name, value)
-    from prefect.server.api.server import SubprocessASGIServer  # noqa: PLC0415 - after the defaults, and slow
-    from prefect.settings import PREFECT_API_URL, PREFECT_HOME  # noqa: PLC0415
+    from prefect.settings import PREFECT_API_URL, PREFECT_HOME  # noqa: PLC0415 - after the defaults
 
     if PREFECT_API_URL.value():
         yield
@@ -37,6 +36,8 @@ def prefect_server() -> Iterator[None]:
         "Starting Prefect's own server for this run (about 15 s). "
         "For its pages in the browser: `prefect server start`, then set PREFECT_API_URL.\n"
     )
+    from prefect.server.api.server import SubprocessASGIServer  # noqa: PLC0415 - takes seconds, so only if it is needed
+
     server = SubprocessASGIServer()
     home = PREFECT_HOME.value()
     home.mkdir(parents=True, exist_ok=True)
