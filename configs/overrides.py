@@ -11,6 +11,7 @@ from simcampaign.errors import ConfigError, Problem
 
 Step = str | int
 
+_PLACEHOLDER = re.compile(r"\{[A-Za-z_]+\}")
 _STEP = re.compile(r"\[([0-9]{1,9})\]|\.?([^.\[\]]+)")
 
 
@@ -40,13 +41,14 @@ def get_path(config: Any, steps: Sequence[Step]) -> Any:
 def parse_value(text: str, source: str) -> Any:
     """Return the value that ``text`` stands for: a list, mapping or quoted text as in YAML, else one unquoted scalar.
 
-    Only text that starts with a bracket, brace or quote is read as YAML, so that ``a: b`` and ``a #1`` stay text. No
-    text at all is empty text. Raises ConfigError if it is malformed.
+    Only text that starts with a bracket, brace or quote is read as YAML, so that ``a: b`` and ``a #1`` stay text, and
+    not if it starts with a placeholder, as a command does: ``{python} model.py``. No text at all is empty text. Raises
+    ConfigError if it is malformed.
     """
     text = text.strip()
     if not text:
         return ""
-    if text[0] not in "[{\"'":
+    if text[0] not in "[{\"'" or _PLACEHOLDER.match(text):
         return resolve(text)
     value, problems = read_yaml(text, source)
     if problems:

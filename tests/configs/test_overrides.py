@@ -76,6 +76,7 @@ def test_one_value_of_a_list_is_set(path: str) -> None:
         ("a=b", "a=b"),
         ("[1, x]", [1, "x"]),
         ("{a: 1}", {"a": 1}),
+        ("{python} model.py {input}", "{python} model.py {input}"),
         ('"5"', "5"),
     ],
 )
