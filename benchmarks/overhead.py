@@ -25,7 +25,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from http import HTTPStatus
 from http.client import HTTPConnection
@@ -171,17 +171,12 @@ def await_health(address: str, process: subprocess.Popen[bytes]) -> None:
 def measure(bench: Bench, ways: Sequence[str], sizes: Sequence[int], rounds: int) -> dict[tuple[str, int], float]:
     """Return the median of seconds per way and number of jobs, the ways taking turns."""
     taken: dict[tuple[str, int], list[float]] = {(way, jobs): [] for jobs in sizes for way in ways}
-
-    def take(url: str) -> None:
-        for _ in range(rounds):
-            for (way, jobs), seconds in taken.items():
-                seconds.append(bench.campaign(way, jobs, url))
-
-    if "server" in ways:
-        with prefect_server(bench) as url:
-            take(url)
-    else:
-        take("")
+    for _ in range(rounds):
+        for way in ways:
+            # An idle server takes CPU time, so it runs only while it is needed.
+            with prefect_server(bench) if way == "server" else nullcontext("") as url:
+                for jobs in sizes:
+                    taken[way, jobs].append(bench.campaign(way, jobs, url))
     return {key: statistics.median(seconds) for key, seconds in taken.items()}
 
 
