@@ -13,7 +13,7 @@ help:  ## What can be typed
 # uv reads the same constraints several times faster than pip; where it cannot be had, pip does the same job.
 define install
 	@echo "Setting up $(1) (once)"
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "simcampaign needs Python 3.11 or newer; $(PYTHON) is older. Type: make PYTHON=/path/to/python3.11"; exit 2; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "simcampaign needs Python 3.11 or newer; $(PYTHON) is older, or not there. Type: make PYTHON=/path/to/python3.11"; exit 2; }
 	@rm -rf $(1) && $(PYTHON) -m venv $(1)
 	@$(1)/bin/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements/uv.txt 2>/dev/null || true
 	@if [ -x $(1)/bin/uv ] && $(1)/bin/uv pip install -q --python $(1)/bin/python --require-hashes -r $(2); then :; \

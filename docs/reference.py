@@ -40,7 +40,7 @@ def _flow(name: str) -> str:
 
 
 def _error_tree() -> str:
-    text = inspect.getmodule(SimcampaignError).__doc__ or ""  # type: ignore[union-attr]
+    text = inspect.getmodule(SimcampaignError).__doc__ or ""
     return inspect.cleandoc(text.partition("\n\n")[2].rpartition("\n\n")[0])
 
 

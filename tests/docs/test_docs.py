@@ -205,7 +205,12 @@ def test_the_index_leads_to_every_page() -> None:
 
 def test_the_readme_is_one_screen_with_the_two_commands() -> None:
     assert len(README.read_text(encoding="utf-8").splitlines()) <= 70
-    typed = [line.split("#")[0].strip() for block in read_blocks(README) if block.language == "bash" for line in block.body.splitlines()]
+    typed = [
+        line.split("#")[0].strip()
+        for block in read_blocks(README)
+        if block.language == "bash"
+        for line in block.body.splitlines()
+    ]
     assert typed == ["make demo", "make test"]
     for target in ("demo", "test"):
         done = subprocess.run(["make", "-n", target], cwd=ROOT, capture_output=True, text=True, check=False)
