@@ -125,6 +125,9 @@ def parse(data: bytes, key: str) -> pl.DataFrame:
     if absent:
         found = ", ".join(table.columns)
         raise LocationError(f"manifest {key}: lacks the column {', '.join(absent)}; it has {found}", _REBUILD)
+    torn = table["FULL_KEY"].is_null()
+    if torn.any():
+        raise LocationError(f"manifest {key}: row {torn.arg_max()} (counted from 0) has no FULL_KEY", _REBUILD)
     return table.select(pl.col(COLUMNS).cast(pl.String)).unique(maintain_order=True)
 
 

@@ -1,0 +1,191 @@
+"""The flow of local campaigns against a real Prefect server: what a person sees, types and presses."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import re
+import select
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+Until = Callable[[Callable[[], Any]], Any]
+GROUPS = {"groups": {"first": "", "second": ""}}
+
+
+def conditions(first: str, second: str = "ok") -> list[dict[str, Any]]:
+    return [
+        {"key": "p", "do": first, "x": 1, "group": "first"},
+        {"key": "q", "do": second, "x": 2, "group": "second"},
+    ]
+
+
+def named(place: Any, name: str, **series: Any) -> str:
+    """Give the series a name of its own, by which its flow run is found."""
+    place.configure(series={"name": name, **series})
+    return name
+
+
+def test_a_campaign_is_complete_and_prefect_shows_phases_and_one_table(place: Any, api: Any, until: Until) -> None:
+    name = named(place, "whole", seeds="0-39", conditions=conditions("ok"), **GROUPS)
+    done = place.run("toy.yaml", "--json")
+    assert done.status == 0, done.text
+    outcome = json.loads(done.out)
+    assert (outcome["complete"], outcome["counts"], outcome["submitted"]) == (True, {"done": 80}, 80)
+    assert Path(outcome["summary"]).exists()
+    flow_run = api.flow_run(name)
+    assert (flow_run["state"]["name"], flow_run["state"]["message"]) == ("Completed", "80 of 80 runs done")
+    until(lambda: "summarise" in " ".join(api.task_runs(flow_run)))
+    kinds = [re.sub(r"(-\w{3}|whole_.*)$", "", task_run) for task_run in api.task_runs(flow_run)]
+    assert sorted(kinds) == sorted(
+        [
+            *("attach to jobs in flight", "plan", "claim", "poll", "save logs", "clean jobs", "summarise"),
+            *("save inputs first", "save inputs second", "submit ", "submit "),
+        ]
+    ), "one task run per phase or array, never per run"
+    (table,) = [artifact for artifact in api.artifacts(flow_run) if artifact["type"] == "table"]
+    assert (table["key"], table["description"]) == ("jobs-whole", "**80/80** jobs ended")
+    rows = {row["group"]: (row["jobs"], row["finished"], row["failed"]) for row in json.loads(table["data"])}
+    assert rows == {"first": (40, 40, 0), "second": (40, 40, 0)}
+
+    before = time.monotonic()
+    again = place.run("toy.yaml")
+    assert (again.status, again.out.splitlines()[0]) == (
+        0,
+        "Nothing is left to do: every run of series whole is done.",
+    )
+    assert time.monotonic() - before < 10
+    assert api.flow_run(name)["id"] == flow_run["id"], "no flow run is needed to say so"
+
+
+def test_a_partial_campaign_says_what_failed_and_the_printed_command_runs_it_alone(place: Any, api: Any) -> None:
+    name = named(place, "partly", seeds="0-1", conditions=conditions("once"), **GROUPS)
+    done = place.run("toy.yaml")
+    assert done.status == 1, done.text
+    assert "FAILED partly_p_0000: application, exit code 3\n    | step 1 went well\n    | ERROR the toy" in done.out
+    assert "2 of 4 runs done; 2 failed\nSummary: " in done.out
+    assert "jobs: first: 2 failed; second: 2 finished" in done.err
+    state = api.flow_run(name)["state"]
+    assert (state["type"], state["name"]) == ("COMPLETED", "PartiallyDone")
+    assert state["message"] == "2 of 4 runs done; 2 failed"
+    command = next(line for line in done.out.splitlines() if "run it alone: " in line).partition("alone: ")[2]
+    alone = subprocess.run(
+        ["sh", "-c", command], cwd=place.root, env=place.environment, capture_output=True, text=True, check=False
+    )
+    assert alone.returncode == 0, alone.stderr
+    assert sorted(place.noted()) == ["p 0", "p 0", "p 1", "q 0", "q 1"]
+
+
+def test_jobs_of_a_flow_run_that_is_cancelled_in_prefect_are_cancelled(place: Any, api: Any, until: Until) -> None:
+    name = named(place, "called-off", conditions=conditions("hold", "hold"), **GROUPS)
+    process = place.start("toy.yaml")
+    until(lambda: len(place.noted()) == 2)
+    flow_run = until(lambda: api.flow_run(name))
+    api.post(f"flow_runs/{flow_run['id']}/set_state", state={"type": "CANCELLING"})
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 1, err
+    assert "0 of 6 runs done; 6 missing" in out
+    assert "the jobs that have not ended are terminated" in err
+    assert place.noted("end") == []
+    assert until(lambda: api.flow_run(name))["state"]["type"] == "CANCELLED"
+
+
+def test_a_flow_that_is_killed_leaves_its_jobs_and_the_next_one_attaches(place: Any, api: Any, until: Until) -> None:
+    name = named(place, "killed", conditions=conditions("ok", "hold"), **GROUPS)
+    process = place.start("toy.yaml")
+    until(lambda: len(place.noted()) == 5)
+    killed = api.flow_run(name)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    second = place.start("toy.yaml", "--json")
+    until(lambda: api.flow_run(name)["id"] != killed["id"])
+    place.let_go()
+    out, err = second.communicate(timeout=60)
+    assert second.returncode == 0, err
+    outcome = json.loads(out)
+    assert (outcome["counts"], outcome["submitted"]) == ({"done": 6}, 0)
+    assert "3 in flight" in err
+    assert sorted(place.noted()) == ["p 0", "p 1", "p 2", "q 0", "q 1", "q 2"]
+    assert api.flow_run(name)["state"]["name"] == "Completed"
+
+
+class Terminal:
+    """A flow at a terminal of its own, where Ctrl-C can be pressed."""
+
+    def __init__(self, place: Any, *arguments: str) -> None:
+        self.master, slave = pty.openpty()
+        place.environment.update(TERM="xterm", COLUMNS="120", LINES="40")
+        self.process = place.start(*arguments, stdin=slave, stdout=slave, stderr=slave, preexec_fn=os.setsid)
+        os.close(slave)
+        self.text = ""
+
+    def read(self) -> None:
+        """Read what was written meanwhile; colours and cursor movements are left out."""
+        while select.select([self.master], [], [], 0.05)[0]:
+            try:
+                data = os.read(self.master, 65536)
+            except OSError:
+                return
+            self.text += re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", data.decode(errors="replace"))
+
+    def press_ctrl_c(self) -> None:
+        os.killpg(self.process.pid, signal.SIGINT)
+
+    def shows(self, text: str) -> bool:
+        self.read()
+        return text in self.text
+
+    def end(self) -> int:
+        deadline = time.monotonic() + 60
+        while self.process.poll() is None:
+            self.read()
+            assert time.monotonic() < deadline, self.text
+        self.read()
+        os.close(self.master)
+        return self.process.returncode
+
+
+def test_ctrl_c_once_leaves_the_jobs_running_and_twice_cancels_them(place: Any, api: Any, until: Until) -> None:
+    named(place, "pressed", conditions=conditions("ok", "hold"), **GROUPS)
+    terminal = Terminal(place, "toy.yaml")
+    until(lambda: terminal.shows("2 running") and terminal.shows("3 finished") and len(place.noted()) == 5)
+    lines = {line.split()[0]: line for line in re.split("[\r\n]+", terminal.text) if "0:00:0" in line}
+    assert set(lines) == {"first", "second"}, "one line per group"
+    assert re.search(r"first .* 3/3 0:00:\d\d 3 finished", lines["first"])
+    assert re.search(r"second .* 0/3 0:00:\d\d 1 queued, 2 running", lines["second"])
+    terminal.press_ctrl_c()
+    assert terminal.end() == 130
+    said = " ".join(terminal.text.split())
+    assert "Stopped watching; the jobs keep running. Attach again with: " in said
+    assert "-m flows.run_local_simulations toy.yaml" in said
+    assert "Traceback" not in said
+    assert len(place.noted("end")) == 3
+
+    terminal = Terminal(place, "toy.yaml")
+    until(lambda: terminal.shows("2 running"))
+    terminal.press_ctrl_c()
+    until(lambda: terminal.shows("once more"))
+    terminal.press_ctrl_c()
+    assert terminal.end() == 130
+    assert "3 of 6 runs done; 3 missing" in terminal.text
+    assert sorted(place.noted()) == ["p 0", "p 1", "p 2", "q 0", "q 1"], "attaching started nothing"
+    assert {run.split()[0] for run in place.noted("end")} == {"p"}
+
+
+def test_without_a_server_prefect_starts_its_own_which_outlives_ctrl_c(place: Any, until: Until) -> None:
+    place.configure(series={"conditions": conditions("ok", "hold"), **GROUPS})
+    terminal = Terminal(place, "toy.yaml")
+    until(lambda: terminal.shows("3 finished"))
+    terminal.press_ctrl_c()
+    until(lambda: terminal.shows("once more"))
+    place.let_go()
+    assert terminal.end() == 130
+    assert terminal.text.count("Starting Prefect's own server for this run") == 1
+    assert "prefect server start" in terminal.text
+    assert "Traceback" not in terminal.text
+    assert re.search(r"Summary: .*SUMMARY.html", terminal.text)
