@@ -26,12 +26,10 @@ from simcampaign.sites.local import LocalSite
 def open_campaign(context: LocalContextConfig, series: SeriesConfig, parameters: ParametersConfig) -> Campaign:
     """Put the campaign together as ``flows.run_local_simulations`` does, whose module imports Prefect."""
     return make_campaign(
-        context.working_location,
-        context.manifest_location,
-        context.template_location,
+        context,
         series,
         parameters,
-        site=LocalSite(root=data_folder() / "local", slots=context.slots),
+        site=LocalSite(root=data_folder() / "local", slots=context.slot_count()),
         command=context.arguments(),
         resources=Resources(context.cpus_per_job, context.memory_per_job, context.timeout),
     )

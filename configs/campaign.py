@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from typing import Protocol
 
 from configs.parameters import ParametersConfig
 from configs.series import SeriesConfig
@@ -13,20 +14,27 @@ from simcampaign.sites.base import Site
 from simcampaign.storage import Location
 
 
+class Places(Protocol):
+    """The part of every context that says where files are."""
+
+    working_location: str
+    manifest_location: str
+    template_location: str
+
+
 def make_campaign(
-    working: str,
-    manifest: str,
-    templates: str,
+    context: Places,
     series: SeriesConfig,
     parameters: ParametersConfig,
+    *,
     site: Site,
-    command: tuple[str, ...],
     resources: Resources,
+    command: tuple[str, ...] = (),
+    attempts: int = 1,
 ) -> Campaign:
     """Put a campaign together; nothing is read from or written to its locations yet.
 
-    ``working``, ``manifest`` and ``templates`` are locations. The date of the campaign run is fixed here. Raises
-    ``ConfigError`` with everything that is wrong with the series.
+    The date of the campaign run is fixed here. Raises ``ConfigError`` with everything that is wrong with the series.
     """
     expanded = series.expand()
     settings = Settings(
@@ -34,6 +42,7 @@ def make_campaign(
         command=_with_python(command),
         image=parameters.image,
         resources=resources,
+        attempts=attempts,
         seeds_per_job=parameters.seeds_per_job,
         retries=parameters.retries,
         retry_delay=parameters.retry_delay,
@@ -51,9 +60,9 @@ def make_campaign(
         series=expanded,
         settings=settings,
         layout=Layout.today(expanded.name),
-        working=Location.open(working),
-        manifest=Location.open(manifest),
-        templates=Location.open(templates),
+        working=Location.open(context.working_location),
+        manifest=Location.open(context.manifest_location),
+        templates=Location.open(context.template_location),
         site=site,
     )
 

@@ -69,6 +69,10 @@ class LocalContextConfig:
     timeout: Positive | None = None
     """Seconds after which a job is stopped; null sets no limit."""
 
+    attempts: Count = 1
+    """How often a run is tried before it is given up. One that ran out of memory or time is tried again with twice as
+    much; one that was lost is tried as it was; one whose model failed is not tried again."""
+
     def slot_count(self) -> int:
         """Return how many jobs run at the same time: ``slots``, or as many as cores and memory allow, at least one."""
         if self.slots is not None:

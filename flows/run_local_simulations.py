@@ -30,14 +30,13 @@ from simcampaign.sites.local import LocalSite
 def open_campaign(context: ContextConfig, series: SeriesConfig, parameters: ParametersConfig) -> Campaign:
     """Put the campaign together that this flow runs."""
     return make_campaign(
-        context.working_location,
-        context.manifest_location,
-        context.template_location,
+        context,
         series,
         parameters,
         site=LocalSite(root=data_folder() / "local", slots=context.slot_count()),
         command=context.arguments(),
         resources=Resources(context.cpus_per_job, context.memory_per_job, context.timeout),
+        attempts=context.attempts,
     )
 
 

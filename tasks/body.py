@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TypeVar, cast
 
+import numpy as np
+from numpy.typing import NDArray
 from prefect import State
 from prefect.client.orchestration import get_client
 from prefect.context import FlowRunContext
@@ -17,10 +19,13 @@ from simcampaign.engine.campaign import Campaign
 from simcampaign.engine.collect import complete_times, uncollected
 from simcampaign.engine.document import save_document
 from simcampaign.engine.planning import Prepared
+from simcampaign.engine.retries import again
 from simcampaign.engine.submission import Submission, check_submission, release
 from simcampaign.engine.watch import Progress, WatchEnd, progress_of
 from simcampaign.errors import ConflictError
+from simcampaign.jobs import Resources
 from simcampaign.ledger import ArrayRow, ArrayState
+from simcampaign.runs import RunState
 from tasks import steps
 from tasks.caller import CALLER
 from tasks.interrupts import Interrupts
@@ -51,10 +56,8 @@ def run_campaign(campaign: Campaign) -> Outcome:
     command = CALLER.get().command
     with Interrupts().listening() as interrupts:
         steps.attach(whole(campaign))
-        submitted = _submit(campaign, *_plan_and_claim(campaign))
-        arrays = uncollected(campaign)
         cancelled = _CancelledElsewhere()
-        end = _watch(campaign, arrays, interrupts, cancelled, command)
+        submitted, end = _rounds(campaign, lambda arrays: _watch(campaign, arrays, interrupts, cancelled, command))
         collected = _collect(campaign)
         published = steps.summarise(whole(campaign), command)
         # Last, so that a campaign run that is killed before it has a summary leaves something to do.
@@ -64,7 +67,7 @@ def run_campaign(campaign: Campaign) -> Outcome:
         complete=published.plan.complete,
         counts=published.plan.counts,
         submitted=submitted,
-        active=progress_of(campaign, arrays).active,
+        active=published.plan.counts.get(RunState.IN_FLIGHT.label, 0),
         end=end.value,
         stopped=interrupts.stopped and end is WatchEnd.STOPPED,
         cancelled=cancelled.seen,
@@ -82,9 +85,34 @@ def final_state(outcome: Outcome) -> State[Outcome]:
     return Completed(name="PartiallyDone", message=outcome.counted, data=outcome)
 
 
-def _plan_and_claim(campaign: Campaign) -> tuple[Prepared, list[Submission]]:
+def _rounds(campaign: Campaign, watch: Callable[[Sequence[ArrayRow]], WatchEnd]) -> tuple[int, WatchEnd]:
+    """Submit what is to do and watch it; then what failed, as its cause calls for, until nothing is to be tried again.
+
+    Returns how many jobs were submitted and how the last watch ended.
+    """
+    submitted = 0
+    wanted: list[tuple[Campaign, NDArray[np.bool_] | None]] = [(campaign, None)]
+    for attempt in range(1, campaign.settings.attempts + 1):
+        given: dict[int, Resources] = {}
+        for variant, selected in wanted:
+            submissions = _submit(variant, *_plan_and_claim(variant, selected))
+            given |= {each.claimed.array_id: variant.settings.resources for each in submissions}
+            submitted += sum(each.packing.size for each in submissions)
+        arrays = uncollected(campaign)
+        end = watch(arrays)
+        if end is not WatchEnd.ENDED or attempt == campaign.settings.attempts:
+            break
+        # Arrays of an earlier campaign run that were attached to had what this one gives its own.
+        wanted = list(again(campaign, {each.id: campaign.settings.resources for each in arrays} | given))
+        if not wanted:
+            break
+        logger.info("Trying again what failed: attempt %d of %d.", attempt + 1, campaign.settings.attempts)
+    return submitted, end
+
+
+def _plan_and_claim(campaign: Campaign, selected: NDArray[np.bool_] | None) -> tuple[Prepared, list[Submission]]:
     for attempt in range(1, CLAIM_TRIES + 1):
-        prepared = steps.plan(whole(campaign))
+        prepared = steps.plan(whole(campaign), whole(selected))
         CALLER.get().check(campaign, prepared)
         if not prepared.plan.jobs:
             return prepared, []
@@ -98,8 +126,8 @@ def _plan_and_claim(campaign: Campaign) -> tuple[Prepared, list[Submission]]:
     raise AssertionError("unreachable")
 
 
-def _submit(campaign: Campaign, prepared: Prepared, submissions: Sequence[Submission]) -> int:
-    """Save and submit array by array; if that fails, what the site never got is free again. Returns how many jobs."""
+def _submit(campaign: Campaign, prepared: Prepared, submissions: Sequence[Submission]) -> Sequence[Submission]:
+    """Save and submit array by array, and return them; if that fails, what the site never got is free again."""
     try:
         if submissions:
             save_document(campaign, prepared)
@@ -111,7 +139,7 @@ def _submit(campaign: Campaign, prepared: Prepared, submissions: Sequence[Submis
     except Exception:
         release(campaign, submissions)
         raise
-    return sum(submission.packing.size for submission in submissions)
+    return submissions
 
 
 def _watch(

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
@@ -30,9 +32,9 @@ def attach(campaign: Campaign) -> list[ArrayRow]:
 
 
 @task(name="plan", cache_policy=NO_CACHE, persist_result=False)
-def plan(campaign: Campaign) -> Prepared:
+def plan(campaign: Campaign, selected: NDArray[np.bool_] | None = None) -> Prepared:
     """Load or refresh the manifest, read the ledger, decide what is to do and render it once."""
-    return planning.prepare(campaign)
+    return planning.prepare(campaign, selected=selected)
 
 
 @task(name="claim", cache_policy=NO_CACHE, persist_result=False)

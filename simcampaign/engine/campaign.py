@@ -11,6 +11,7 @@ from simcampaign.errors import LocationError, TemplateError
 from simcampaign.jobs import Resources
 from simcampaign.layout import Layout, input_extension
 from simcampaign.ledger import Ledger, default_url, ledger_exists
+from simcampaign.retry import Limits
 from simcampaign.series import Condition, Series
 from simcampaign.sites.base import Site
 from simcampaign.storage import Location
@@ -27,6 +28,12 @@ class Settings:
 
     image: str = ""
     resources: Resources = field(default_factory=Resources)
+    attempts: int = 1
+    """How often a run is tried in one campaign run before it is given up."""
+
+    limits: Limits = field(default_factory=Limits)
+    """How far the resources of another try may grow."""
+
     environment: Mapping[str, str] = field(default_factory=dict)
     seeds_per_job: int = 1
     retries: int = 60

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from simcampaign import manifest as manifests
 from simcampaign.costs import Estimate, estimate
@@ -30,12 +32,13 @@ class Prepared:
     """True if there was neither a manifest nor a file nor an earlier job: the first campaign."""
 
 
-def prepare(campaign: Campaign, *, save: bool = True) -> Prepared:
+def prepare(campaign: Campaign, *, save: bool = True, selected: NDArray[np.bool_] | None = None) -> Prepared:
     """Plan the campaign and render every input once.
 
     The ledger is read before the files are listed: a run that ends in between still counts as in flight, and one that
     is submitted in between moves the version that the claim asks for. With ``save`` false nothing is written, neither
-    a manifest nor a ledger. Raises ``TemplateError`` for the first input that does not render.
+    a manifest nor a ledger. ``selected``, of shape ``(conditions, seeds)``, limits what is to be submitted further than
+    the settings do. Raises ``TemplateError`` for the first input that does not render.
     """
     version, rows = _ledger_rows(campaign, campaign.id if save else campaign.recorded_id)
     refresh = campaign.settings.update_manifest
@@ -51,10 +54,17 @@ def prepare(campaign: Campaign, *, save: bool = True) -> Prepared:
         seeds_per_job=campaign.settings.seeds_per_job,
         refreshed=refresh,
         rerun_stale=campaign.settings.rerun_stale,
-        selected=selection(campaign.series, campaign.settings.only) if campaign.settings.only else None,
+        selected=_selected(campaign, selected),
     )
     plan = replace(plan, digests=render_digests(campaign, plan))
     return Prepared(plan, manifests.empty() if manifest is None else manifest, version, first)
+
+
+def _selected(campaign: Campaign, selected: NDArray[np.bool_] | None) -> NDArray[np.bool_] | None:
+    if not campaign.settings.only:
+        return selected
+    named = selection(campaign.series, campaign.settings.only)
+    return named if selected is None else named & selected
 
 
 def _ledger_rows(campaign: Campaign, campaign_id: int | None) -> tuple[int, list[Row]]:

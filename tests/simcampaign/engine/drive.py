@@ -12,6 +12,7 @@ import pickle
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from simcampaign.engine.campaign import Campaign
 from simcampaign.engine.collect import clean, save_logs, uncollected
@@ -54,9 +55,9 @@ def run(campaign: Campaign) -> Published:
     return published
 
 
-def plan_and_claim(campaign: Campaign) -> tuple[Prepared, list[Submission]]:
+def plan_and_claim(campaign: Campaign, selected: Any = None) -> tuple[Prepared, list[Submission]]:
     while True:
-        prepared = prepare(campaign)
+        prepared = prepare(campaign, selected=selected)
         if not prepared.plan.jobs:
             return prepared, []
         check_submission(campaign, prepared.plan)
