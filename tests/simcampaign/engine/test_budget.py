@@ -1,5 +1,7 @@
 """The budget: money has a lid, and what does not fit under it is held back with a sentence."""
 
+from dataclasses import replace
+
 import polars as pl
 import pytest
 from hypothesis import given
@@ -20,7 +22,7 @@ def make(sizes: dict[str, int], seeds: int = 10, seeds_per_job: int = 1) -> Plan
     series = Series("s", conditions, list(range(seeds)), ["csv"], template_key="t.xml", groups=groups)
     plan = make_plan(series, EMPTY, seeds_per_job=seeds_per_job)
     digests = {group: [digest_of(group, str(i)) for i in range(packing.size)] for group, packing in plan.groups.items()}
-    return Plan(plan.series, plan.codes, plan.present, plan.groups, plan.silent, plan.skipped, digests)
+    return replace(plan, digests=digests)
 
 
 def inputs(plan: Plan) -> list[tuple]:
