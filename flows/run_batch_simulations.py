@@ -1,0 +1,64 @@
+"""Run a campaign on AWS Batch.
+
+Every (condition, seed) of the series whose files the manifest lacks, and that no earlier job holds, is rendered into
+an input in S3, packed into jobs, and submitted as arrays of containers, which do not need this command to stay. Start
+the command again at any time: it attaches to what is running and runs only what is missing.
+
+Working location, in S3:
+
+    (name)/YYYY-MM-DD/inits/(name)_(group)_(seed).(extension)
+    (name)/YYYY-MM-DD/inputs/(name)_(group)_(index).(template's extension)
+    (name)/YYYY-MM-DD/outputs/(name)_(condition key)_(seed).(extension)
+    (name)/YYYY-MM-DD/logs/(job id).log
+    (name)/YYYY-MM-DD/(name).PLAN.json, (name).SUMMARY.txt, (name).SUMMARY.html
+
+A container is told where its files are by its environment: BATCH_WORKING_URL, the dated location ending in /, and
+FILE_SET_NAME and AWS_BATCH_JOB_ARRAY_INDEX, the first and last part of its input's name.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from configs.batch import BatchContextConfig as ContextConfig
+from configs.campaign import make_campaign
+from configs.parameters import ParametersConfig
+from configs.series import SeriesConfig
+from simcampaign.engine.campaign import Campaign
+from simcampaign.jobs import Resources
+
+
+def open_campaign(context: ContextConfig, series: SeriesConfig, parameters: ParametersConfig) -> Campaign:
+    """Put the campaign together that this flow runs."""
+    return make_campaign(
+        context,
+        series,
+        parameters,
+        site=context.site(),
+        resources=Resources(context.vcpus, context.memory, context.timeout),
+        attempts=context.attempts,
+    )
+
+
+if __name__ == "__main__":
+    # Help, dry runs and errors must not wait for Prefect; the command imports this module again under its own name.
+    from flows.command import FlowCommand, main
+
+    name = "run_batch_simulations"
+    sys.exit(main(FlowCommand(name, __doc__, ContextConfig, SeriesConfig, ParametersConfig, open_campaign)))
+
+from prefect import State, flow
+
+from tasks.body import final_state, run_campaign
+from tasks.hooks import cancel_jobs_of, flow_run_name
+from tasks.outcome import Outcome
+
+
+@flow(
+    name="run-batch-simulations",
+    flow_run_name=flow_run_name,
+    on_cancellation=[cancel_jobs_of(open_campaign, ContextConfig, SeriesConfig, ParametersConfig)],
+)
+def run_flow(context: ContextConfig, series: SeriesConfig, parameters: ParametersConfig) -> State[Outcome]:
+    """Run a campaign on AWS Batch."""
+    return final_state(run_campaign(open_campaign(context, series, parameters)))
