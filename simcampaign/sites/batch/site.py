@@ -14,6 +14,7 @@ from simcampaign.jobs import ArrayReport, ArraySpec, JobReport, Resources
 from simcampaign.sites.base import Capabilities
 from simcampaign.sites.batch.causes import CANCELLED_REASON
 from simcampaign.sites.batch.definition import Account, Platform, overrides, same, wanted_definition
+from simcampaign.sites.batch.doctor import Doctor
 from simcampaign.sites.batch.logs import read_logs
 from simcampaign.sites.batch.names import job_name
 from simcampaign.sites.batch.sizes import check_resources
@@ -109,7 +110,7 @@ class BatchSite:
         """
         request: dict[str, Any] = {
             "jobName": job_name(self.account.user, array.name),
-            "jobQueue": self.queue,
+            "jobQueue": self._doctor.queue,
             "jobDefinition": self._definition(wanted_definition(self.account, array)),
             "containerOverrides": overrides(array),
         }
@@ -218,8 +219,18 @@ class BatchSite:
     @cached_property
     def _watcher(self) -> Watcher:
         submitter = self._submitter
-        return Watcher(self._service, lambda name, job_id: job_id in submitter.listed(name), self.settle_seconds)
+        return Watcher(
+            self._service,
+            knows=lambda name, job_id: job_id in submitter.listed(name),
+            settle_seconds=self.settle_seconds,
+            seen=self._doctor.look,
+        )
+
+    @cached_property
+    def _doctor(self) -> Doctor:
+        return Doctor(self._service, self.queue, self.fallback_queue, self.runnable_limit_seconds)
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave out clients, which cannot be carried to another process and are made again there."""
-        return {key: value for key, value in self.__dict__.items() if key not in {"_service", "_submitter", "_watcher"}}
+        made_again = {"_service", "_submitter", "_watcher", "_doctor"}
+        return {key: value for key, value in self.__dict__.items() if key not in made_again}

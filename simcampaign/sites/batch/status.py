@@ -40,17 +40,20 @@ class Watcher:
         service: Service,
         knows: Callable[[str, str], bool],
         settle_seconds: float,
+        seen: Callable[[Sequence[Mapping[str, Any]]], None],
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """``knows(name, job id)`` asks the service for a job in another way than by its id."""
+        """``knows(name, job id)`` asks for a job in another way than by its id; ``seen`` is shown all descriptions."""
         self._service = service
         self._knows = knows
         self._settle_seconds = settle_seconds
+        self._seen = seen
         self._clock = clock
 
     def status(self, cursors: Mapping[str, str]) -> dict[str, ArrayReport]:
         """Return what changed in the jobs of these ids since the cursor of each."""
         jobs = {job["jobId"]: job for job in describe(self._service, list(cursors))}
+        self._seen(list(jobs.values()))
         reports = {}
         for job_id, text in cursors.items():
             cursor = Cursor.read(text)
