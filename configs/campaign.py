@@ -53,6 +53,7 @@ def make_campaign(
         update_manifest=parameters.update_manifest,
         rerun_stale=parameters.rerun_stale,
         only=tuple(parameters.only),
+        budget=parameters.budget,
         seconds_per_run=parameters.seconds_per_run,
         report=_with_python(parameters.report_arguments()),
     )

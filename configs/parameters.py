@@ -49,6 +49,10 @@ class ParametersConfig:
     only: list[str] = field(default_factory=list)
     """Keys of runs, such as colony_rich_0003: only these are run. Empty: all."""
 
+    budget: Positive | None = None
+    """The most that the campaign may cost, in the currency of the context's prices; arrays that could exceed it are
+    held back. null: no limit."""
+
     seconds_per_run: Positive | None = None
     """Declared seconds per run, for estimates until earlier jobs of the model have been measured."""
 

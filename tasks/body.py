@@ -114,6 +114,8 @@ def _plan_and_claim(campaign: Campaign, selected: NDArray[np.bool_] | None) -> t
     for attempt in range(1, CLAIM_TRIES + 1):
         prepared = steps.plan(whole(campaign), whole(selected))
         CALLER.get().check(campaign, prepared)
+        if prepared.held.runs:
+            logger.warning("%s.", prepared.held)
         if not prepared.plan.jobs:
             return prepared, []
         check_submission(campaign, prepared.plan)

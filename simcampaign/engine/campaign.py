@@ -53,6 +53,9 @@ class Settings:
     only: tuple[str, ...] = ()
     """Keys of the runs to which the campaign run is limited; empty for all."""
 
+    budget: float | None = None
+    """The most that the campaign may cost, in the currency of the site's prices; None for no limit."""
+
     seconds_per_run: float | None = None
     """Declared wall time of a run, until earlier jobs of the model were measured."""
 

@@ -11,12 +11,14 @@ from numpy.typing import NDArray
 
 from simcampaign import manifest as manifests
 from simcampaign.costs import Estimate, estimate
+from simcampaign.engine.budget import Held, hold_back
 from simcampaign.engine.campaign import Campaign
 from simcampaign.engine.known import Row, known_runs
 from simcampaign.engine.listing import load_manifest, refresh_manifest, save_manifest
 from simcampaign.engine.rendering import Renderer, render_digests
 from simcampaign.ledger import ledger_exists
 from simcampaign.plan import Plan, make_plan, selection
+from simcampaign.runs import RunState
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,9 @@ class Prepared:
 
     first: bool
     """True if there was neither a manifest nor a file nor an earlier job: the first campaign."""
+
+    held: Held
+    """What the budget holds back; it is not in the plan's groups."""
 
 
 def prepare(campaign: Campaign, *, save: bool = True, selected: NDArray[np.bool_] | None = None) -> Prepared:
@@ -56,8 +61,22 @@ def prepare(campaign: Campaign, *, save: bool = True, selected: NDArray[np.bool_
         rerun_stale=campaign.settings.rerun_stale,
         selected=_selected(campaign, selected),
     )
+    plan, held = _within_budget(campaign, plan)
     plan = replace(plan, digests=render_digests(campaign, plan))
-    return Prepared(plan, manifests.empty() if manifest is None else manifest, version, first)
+    return Prepared(plan, manifests.empty() if manifest is None else manifest, version, first, held)
+
+
+def _within_budget(campaign: Campaign, plan: Plan) -> tuple[Plan, Held]:
+    """Hold back what could cost more than is left; runs in flight count as if they were done."""
+    settings, campaign_id = campaign.settings, campaign.recorded_id
+    if settings.budget is None:
+        return plan, Held()
+    price = campaign.site.price_per_hour(settings.resources)
+    seconds = estimate_plan(campaign, plan).seconds_per_run
+    used = 0.0 if campaign_id is None else campaign.ledger.usage(campaign_id).cost
+    in_flight = plan.counts.get(RunState.IN_FLIGHT.label, 0) * (seconds or 0.0) * price / 3600
+    limit = campaign.site.capabilities.max_array_size
+    return hold_back(plan, price, seconds, used + in_flight, settings.budget, limit)
 
 
 def _selected(campaign: Campaign, selected: NDArray[np.bool_] | None) -> NDArray[np.bool_] | None:

@@ -25,6 +25,8 @@ def brief(campaign: Campaign, prepared: Prepared) -> str:
         lines.append("  No manifest yet: this is the first campaign, so everything is missing.")
     if plan.skipped:
         lines.append(f"  {plan.skipped:,} runs are skipped: their group is set to null, or they belong to none.")
+    if prepared.held.runs:
+        lines.append(f"  {prepared.held}.")
     lines += _jobs(campaign, prepared)
     return "\n".join(lines)
 
