@@ -132,7 +132,7 @@ def _place_in_queue(service: Service, queue: str, job: Mapping[str, Any]) -> Dia
 
 
 def _belongs(arn: str, job: Mapping[str, Any]) -> bool:
-    return arn.rpartition("/")[2].partition(":")[0] == job["jobId"]
+    return arn.rpartition("/")[2].partition(":")[0] == str(job["jobId"])
 
 
 def _said(fault: str, thing: Mapping[str, Any]) -> str:
