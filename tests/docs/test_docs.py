@@ -26,7 +26,8 @@ LANGUAGES = (*TYPED, "yaml", "json", "python", "text", "csv")
 MOST_NOT_RUN = 6
 """Blocks of the whole guide that may be marked as not run."""
 
-PAGE_SECONDS = 240
+PAGE_SECONDS = 900
+"""A page takes a minute or less on an idle machine; CI machines are not idle."""
 
 _FENCE = re.compile(
     r"(?:^<!-- (?P<mark>not run:.*?) -->\n)?^```(?P<language>\w*)(?P<rest>[^\n]*)\n(?P<body>.*?)^```$",
@@ -157,7 +158,7 @@ def test_every_command_of_the_page_runs_and_answers_what_the_page_says(
         ended = len(pieces) > 3 * number + 2
         status = pieces[3 * number + 2] if ended else "unknown"
         said = f"{step.block}: $ {step.typed}\n{output}\n(exit status {status})"
-        assert ended, f"did not end:\n{said}"
+        assert ended, f"did not end, or not within {PAGE_SECONDS} s:\n{said}"
         looked_at = [after.typed for after in steps[number + 1 : number + 2]] == [_STATUS]
         assert status == "0" or looked_at, f"failed:\n{said}"
         wanted = missing_line(step.expected, output)
