@@ -46,7 +46,7 @@ class Block:
     language: str
     body: str
     reason: str
-    """Why it is not run; None is marked by an empty text."""
+    """Why it is not run; empty if nothing is said."""
 
     marked: bool
     file: str
