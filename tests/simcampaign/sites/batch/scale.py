@@ -1,6 +1,6 @@
 """A campaign of any size, planned, saved, submitted and watched through the engine, at a simulated AWS Batch.
 
-    python -m tests.simcampaign.sites.batch.scale DIRECTORY CONDITIONS SEEDS
+    python -m tests.simcampaign.sites.batch.scale DIRECTORY CONDITIONS SEEDS MAX_ARRAY_SIZE
 
 It prints what it took as JSON. The inputs are rendered and handed to a location that forgets them: a million files, on
 a disk or in memory, would be measured instead of the campaign.
@@ -13,7 +13,7 @@ import resource
 import sys
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from simcampaign.engine.campaign import Campaign, Settings
@@ -86,7 +86,7 @@ class Outcome:
     peak_mib: float
 
 
-def campaign_at(directory: Path, client: SimulatedBatch, conditions: int, seeds: int) -> Campaign:
+def campaign_at(directory: Path, client: SimulatedBatch, conditions: int, seeds: int, size: int) -> Campaign:
     (directory / "big.xml").write_text('<set key="{{ key }}" seed="{{ seed }}" x="{{ x }}"/>\n')
     site = BatchSite(
         account="123456789012",
@@ -94,7 +94,7 @@ def campaign_at(directory: Path, client: SimulatedBatch, conditions: int, seeds:
         user="ada",
         queue="main",
         settle_seconds=0,
-        max_array_size=min(10_000, max(2, conditions * seeds // 100)),
+        max_array_size=size,
         client_factory=lambda _: client,
     )
     return Campaign(
@@ -115,9 +115,9 @@ def campaign_at(directory: Path, client: SimulatedBatch, conditions: int, seeds:
     )
 
 
-def run(directory: Path, conditions: int, seeds: int) -> Outcome:
+def run(directory: Path, conditions: int, seeds: int, size: int) -> Outcome:
     client = SimulatedBatch(submits_per_second=50)
-    campaign = campaign_at(directory, client, conditions, seeds)
+    campaign = campaign_at(directory, client, conditions, seeds, size)
 
     def calls() -> dict[str, int]:
         made = dict(client.calls)
@@ -172,6 +172,4 @@ def run(directory: Path, conditions: int, seeds: int) -> Outcome:
 
 
 if __name__ == "__main__":
-    place, condition_count, seed_count = sys.argv[1:]
-    outcome = run(Path(place), int(condition_count), int(seed_count))
-    sys.stdout.write(json.dumps(asdict(replace(outcome))))
+    sys.stdout.write(json.dumps(asdict(run(Path(sys.argv[1]), *map(int, sys.argv[2:])))))
