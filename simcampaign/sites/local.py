@@ -146,12 +146,17 @@ class LocalSite:
         Raises ``SiteError`` if the array is still active.
         """
         name, directory = self._name(remote_id), self._directory(remote_id)
-        if not directory.exists():
-            return
-        if not self._over(name, directory):
+        try:
+            over = self._over(name, directory)
+        except SiteError:
+            if directory.exists():
+                raise
+            return  # it is gone, perhaps cleaned by somebody else while it was read
+        if not over:
             raise SiteError(f"array {name} is still active, so its files are kept", "wait for its end, or cancel it")
         trash = directory.with_name(f".old-{uuid.uuid4().hex}")
-        directory.rename(trash)
+        with contextlib.suppress(FileNotFoundError):  # somebody else is cleaning it, too
+            directory.rename(trash)
         shutil.rmtree(trash, ignore_errors=True)
         self._seen.pop(remote_id, None)
 
@@ -214,13 +219,16 @@ class LocalSite:
     def _status(self, remote_id: str, text: str) -> ArrayReport:
         name, directory = self._name(remote_id), self._directory(remote_id)
         cursor = Cursor.parse(text)
-        if not directory.exists():
-            return ArrayReport(text, known=False)
-        data = _read_from(name, directory, cursor.offset)
-        changes, after = _read(name, data, cursor)
-        self._seen[remote_id] = cursor.offset + len(data)
-        if after.ended < _array_size(name, directory):
-            self._ensure_runner(name, directory)
+        try:
+            data = _read_from(name, directory, cursor.offset)
+            changes, after = _read(name, data, cursor)
+            self._seen[remote_id] = cursor.offset + len(data)
+            if after.ended < _array_size(name, directory):
+                self._ensure_runner(name, directory)
+        except SiteError:
+            if directory.exists():
+                raise
+            return ArrayReport(text, known=False)  # it is gone, perhaps since a moment ago
         return ArrayReport(str(after), changes)
 
     def _over(self, name: str, directory: Path) -> bool:
