@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from configs.quantities import STRICT, Name, PathKey, Text
-from configs.series import Conditions, Expanding, Seeds
+from configs.series import Conditions, Expanding, InitConfig, Seeds
 from simcampaign.errors import Problem
-from simcampaign.series import Series
+from simcampaign.series import ALL_GROUPS, Series
 
 
 @dataclass
@@ -46,6 +46,15 @@ class ManifestSeriesConfig(Expanding):
 
     manifest_key: PathKey = "manifest.csv"
     """File of the manifest in the manifest location; CSV, or Parquet by its ending."""
+
+    template_key: str = ""
+    """Not used here, as inits and groups; the series of a run flow can be given as it is."""
+
+    inits: list[InitConfig] = field(default_factory=list)
+    """Not used here."""
+
+    groups: dict[str, str | None] = field(default_factory=lambda: {ALL_GROUPS: ""})
+    """Groups of conditions; runs of a group set to null do not count as missing."""
 
     @classmethod
     def examine(

@@ -12,7 +12,7 @@ import os
 import shlex
 import shutil
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,8 @@ from simcampaign.plan import Plan
 from tasks.outcome import COMPLETE, STOPPED, Outcome
 
 WRONG, UNUSABLE = 2, 3
+
+_ONCE = ("--only", "--apply", "--plan")
 
 STATUS = """exit status:
   0    the series is complete
@@ -165,7 +167,7 @@ def _settled(campaign: Campaign, plan: Plan) -> Outcome:
 
 
 def _typed(command: FlowCommand, arguments: Sequence[str]) -> str:
-    """Return what a person types to run this again: with this Python, and with this ledger."""
+    """Return what a person types to run the series again: with this Python and this ledger, not only a part of it."""
     python = Path(sys.executable)
     if shutil.which("python") == str(python):
         python = Path("python")
@@ -173,7 +175,17 @@ def _typed(command: FlowCommand, arguments: Sequence[str]) -> str:
         python = python.relative_to(Path.cwd())
     home = os.environ.get("SIMCAMPAIGN_HOME")
     prefix = f"SIMCAMPAIGN_HOME={shlex.quote(home)} " if home else ""
-    return prefix + shlex.join([str(python), "-m", f"flows.{command.name}", *arguments])
+    return prefix + shlex.join([str(python), "-m", f"flows.{command.name}", *_lasting(arguments)])
+
+
+def _lasting(arguments: Sequence[str]) -> Iterator[str]:
+    """Yield the arguments without those that were meant for this time alone."""
+    rest = iter(arguments)
+    for argument in rest:
+        if argument in _ONCE:
+            next(rest, None)
+        elif not argument.startswith(tuple(f"{option}=" for option in _ONCE)):
+            yield argument
 
 
 def _run_flow(

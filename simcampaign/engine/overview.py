@@ -37,6 +37,8 @@ def list_series(
 ) -> pl.DataFrame:
     """List locations into the manifest, which is saved and returned; without a location the working one is listed."""
     manifest = list_locations(locations or [record.working], record.series, include, exclude)
+    itself = (pl.col("FULL_KEY") == record.series.manifest_key) & (pl.col("LOCATION") == str(record.manifest))
+    manifest = manifest.filter(~itself)
     save_manifest(record.manifest, record.series.manifest_key, manifest)
     return manifest
 

@@ -25,6 +25,9 @@ from simcampaign.summary import render_text, summarise
 SHOWN_FAILURES = 50
 """Failures on the page."""
 
+SEARCHED_FAILURES = 10_000
+"""Failed jobs, newest first, among which those of runs that are failed now are looked for."""
+
 SAID_FAILURES = 3
 """Failures said in words at the end of a campaign run."""
 
@@ -58,7 +61,7 @@ def build_page(
         location=record.working.url(layout.root),
         made=datetime.now(UTC),
         usage=_usage(record, plan, left),
-        failures=[_shown(record, failure, command) for failure in _current_failures(record, plan)],
+        failures=[_shown(record, *current, command) for current in _current_failures(record, plan)],
         arrays=_arrays(record),
         pictures=_pictures(record),
         links={
@@ -122,19 +125,21 @@ def _link(record: SeriesRecord, key: str) -> str:
     return str(PurePosixPath("..", *path.parts[1:]))
 
 
-def _current_failures(record: SeriesRecord, plan: Plan) -> list[Failure]:
-    """Return the newest failure of each run that is failed now; those of runs that were done since are history."""
+def _current_failures(record: SeriesRecord, plan: Plan) -> list[tuple[Failure, list[str]]]:
+    """Return the newest failures, each with the keys of its runs that are failed now; what was done since is history."""
     rows, columns = np.nonzero(plan.codes == RunState.FAILED)
     keys = record.condition_keys
-    failed = {
-        (keys[row], record.series.seeds[column]) for row, column in zip(rows.tolist(), columns.tolist(), strict=True)
-    }
+    positions = zip(rows.tolist(), columns.tolist(), strict=True)
+    failed = {(keys[row], record.series.seeds[column]) for row, column in positions}
     current = []
-    for failure in record.ledger.failures(record.id, limit=SHOWN_FAILURES) if failed else ():
-        runs = {(each.condition_key, seed) for each in failure.ranges for seed in _seeds(each)}
-        if runs & failed:
-            current.append(failure)
-            failed -= runs
+    for failure in record.ledger.failures(record.id, limit=SEARCHED_FAILURES) if failed else ():
+        runs = [(each.condition_key, seed) for each in failure.ranges for seed in _seeds(each)]
+        now = [run for run in runs if run in failed]
+        if now:
+            current.append((failure, [run_key(record.series.name, *run) for run in now]))
+            failed.difference_update(now)
+        if not failed or len(current) == SHOWN_FAILURES:
+            break
     return current
 
 
@@ -142,10 +147,8 @@ def _seeds(each: RunRange) -> range:
     return range(each.start_seed, each.end_seed + 1)
 
 
-def _shown(record: SeriesRecord, failure: Failure, command: str) -> pages.Failure:
-    name = record.series.name
-    keys = [run_key(name, each.condition_key, seed) for each in failure.ranges for seed in _seeds(each)]
-    log_key = Layout(name, failure.date).log(failure.job_id)
+def _shown(record: SeriesRecord, failure: Failure, keys: Sequence[str], command: str) -> pages.Failure:
+    log_key = Layout(record.series.name, failure.date).log(failure.job_id)
     data = record.working.read_if_there(log_key)
     lines = (data or b"").decode(errors="replace").splitlines()
     return pages.Failure(

@@ -249,7 +249,9 @@ class Ledger:
             rows = connection.execute(query).all()
         return {index: [RunRange(*row[1:]) for row in rows] for index, rows in groupby(rows, key=lambda row: row[0])}
 
-    def failures(self, campaign_id: int, array_ids: Sequence[int] | None = None, limit: int | None = 100) -> list[Failure]:
+    def failures(
+        self, campaign_id: int, array_ids: Sequence[int] | None = None, limit: int | None = 100
+    ) -> list[Failure]:
         """Return jobs that failed, were lost or cancelled, newest array first, at most ``limit`` (None: all)."""
         ended_badly = (JobState.FAILED, JobState.LOST, JobState.CANCELLED)
         columns = (arrays.c.id, arrays.c.name, arrays.c.group, arrays.c.date)

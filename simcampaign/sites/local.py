@@ -279,9 +279,7 @@ def _array_values(array: ArraySpec) -> dict[str, str]:
 def _resolve(array: ArraySpec) -> list[str]:
     """Return the command with its program as an absolute path: a later runner may have another PATH."""
     if not array.command:
-        raise SiteError(
-            f"array {array.name} has no command", "give the program to run, e.g. command: [python, -m, model]"
-        )
+        raise SiteError("there is no command", "give the program to run, e.g. command: [python, -m, model]")
     program = array.command[0]
     for key, value in _array_values(array).items():
         program = program.replace(f"{{{key}}}", value)
@@ -292,7 +290,7 @@ def _resolve(array: ArraySpec) -> list[str]:
     if found is None:
         where = "is no program that can be run" if "/" in program else f"is not in PATH ({shorten(path)})"
         raise SiteError(
-            f"command {program!r} of array {array.name} {where}; nothing was submitted",
+            f"command {program!r} {where}; nothing was submitted",
             "check its spelling, install it, or give its full path as the first word of `command`",
         )
     return [str(Path.cwd() / found), *array.command[1:]]
