@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import re
+import urllib.request
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,8 @@ from cfnlint import ManualArgs, decode, lint_by_config
 from pydantic import TypeAdapter
 
 from configs.batch import BatchContextConfig
+from simcampaign.errors import LocationError
+from simcampaign.storage import Location
 
 ROOT = Path(__file__).parents[2]
 TEMPLATE = ROOT / "deployments" / "aws" / "campaign.yaml"
@@ -92,15 +95,11 @@ class Stack:
         )
         [self.description] = self.client("cloudformation").describe_stacks(StackName=name)["Stacks"]
         self.outputs = {each["OutputKey"]: each["OutputValue"] for each in self.description["Outputs"]}
+        self.bucket = self.outputs["WorkingLocation"].split("/")[2]
 
     def client(self, service: str) -> Any:
         keys = {"aws_access_key_id": "test", "aws_secret_access_key": "test"}
         return boto3.client(service, endpoint_url=self.endpoint, region_name="us-east-1", **keys)
-
-    def resource(self, name: str) -> str:
-        """Return what the service calls a resource of the template."""
-        found = self.client("cloudformation").describe_stack_resource(StackName=self.name, LogicalResourceId=name)
-        return found["StackResourceDetail"]["PhysicalResourceId"]
 
     def _template(self) -> dict[str, Any]:
         """Return the template with what only the test server asks for: AWS has a role of its own for Batch."""
@@ -194,8 +193,7 @@ def test_nothing_reaches_the_machines_from_outside():
 
 def test_the_stack_is_created(stack: Stack):
     assert stack.description["StackStatus"] == "CREATE_COMPLETE"
-    bucket = stack.resource("Bucket")
-    [rule] = stack.client("s3").get_bucket_encryption(Bucket=bucket)["ServerSideEncryptionConfiguration"]["Rules"]
+    [rule] = stack.client("s3").get_bucket_encryption(Bucket=stack.bucket)["ServerSideEncryptionConfiguration"]["Rules"]
     assert rule["ApplyServerSideEncryptionByDefault"]["SSEAlgorithm"] == "AES256"
     trust = stack.client("iam").get_role(RoleName=stack.outputs["JobRole"])["Role"]["AssumeRolePolicyDocument"]
     assert trust["Statement"][0]["Principal"] == {"Service": "ecs-tasks.amazonaws.com"}
@@ -231,6 +229,50 @@ def test_logs_are_kept_for_a_while(stack: Stack):
 def test_only_on_fargate_the_job_role_fetches_images_and_writes_logs(stack: Stack):
     names = stack.client("iam").list_role_policies(RoleName=stack.outputs["JobRole"])["PolicyNames"]
     assert ("execution" in names) == (stack.outputs["Platform"] == "FARGATE")
+
+
+@pytest.fixture
+def submitter(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Be somebody who has the submitters' policy and nothing else, on a server that enforces it."""
+    iam, user = stack.client("iam"), f"{stack.name}-someone"
+    iam.create_user(UserName=user)
+    iam.attach_user_policy(UserName=user, PolicyArn=stack.outputs["SubmitterPolicy"])
+    key = iam.create_access_key(UserName=user)["AccessKey"]
+    monkeypatch.delenv("AWS_SESSION_TOKEN", raising=False)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", key["AccessKeyId"])
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", key["SecretAccessKey"])
+    monkeypatch.setenv("AWS_REGION", "us-east-1")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", stack.endpoint)
+    enforce_after(stack.endpoint, "0")
+    try:
+        yield
+    finally:
+        enforce_after(stack.endpoint, "inf")
+
+
+def enforce_after(endpoint: str, requests: str) -> None:
+    """Make the test server check permissions after so many requests."""
+    url, headers = f"{endpoint}/moto-api/reset-auth", {"Content-Type": "text/plain"}
+    with urllib.request.urlopen(urllib.request.Request(url, requests.encode(), headers)):  # noqa: S310
+        pass
+
+
+def test_people_who_submit_reach_files_below_the_prefix_and_no_others(stack: Stack, submitter: None):
+    """Deleting is left out: the test server asks for the right to delete the bucket's every file."""
+    working = Location.open(stack.outputs["WorkingLocation"])
+    assert working.write_many([("n/small", b"x"), ("n/in_parts", b"y" * 12_000_000)]) == 2
+    assert working.copy_many([("n/small", "n/copy")]) == 1
+    assert working.read_if_there("n/copy") == b"x"
+    assert not working.exists("n/missing")
+    assert sorted(key for keys in working.list("n") for key in keys) == ["n/copy", "n/in_parts", "n/small"]
+    elsewhere = Location.open(f"s3://{stack.bucket}/elsewhere")
+    for call in (
+        lambda: elsewhere.write_many([("n/small", b"x")]),
+        lambda: elsewhere.read_if_there("n/small"),
+        lambda: elsewhere.copy_many([("n/small", "n/copy")]),
+    ):
+        with pytest.raises(LocationError, match="permission denied"):
+            call()
 
 
 def test_the_outputs_are_a_context(stack: Stack):
