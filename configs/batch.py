@@ -10,6 +10,7 @@ from pydantic import BeforeValidator
 from pydantic.functional_validators import AfterValidator
 
 from configs.quantities import STRICT, Count, Positive, Text
+from simcampaign.jobs import Resources
 from simcampaign.sites.batch import BatchSite
 
 _ACCOUNT_DIGITS = 12
@@ -138,6 +139,10 @@ class BatchContextConfig:
 
     price_per_gb_hour: Price = 0.0
     """Price of a GiB of memory for an hour, in the same currency."""
+
+    def resources(self) -> Resources:
+        """Return what one job needs."""
+        return Resources(self.vcpus, self.memory, self.timeout)
 
     def site(self) -> BatchSite:
         """Return the site that this context describes."""

@@ -6,7 +6,7 @@ import dataclasses
 import shutil
 import textwrap
 import types
-from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from annotated_types import Ge, Gt
 from pydantic import TypeAdapter
@@ -64,8 +64,8 @@ def _name_type(kind: Any) -> str:
     if origin is Annotated:
         words = [item.documentation for item in arguments[1:] if isinstance(item, Doc)]
         return words[0] if words else _name_type(arguments[0]) + "".join(_limit(item) for item in arguments[1:])
-    if origin in {Union, types.UnionType}:
-        return " or ".join(_name_type(argument) for argument in arguments)
+    if origin in {Union, types.UnionType, Literal}:
+        return " or ".join(each if isinstance(each, str) else _name_type(each) for each in arguments)
     if origin is list:
         return f"list of {_name_type(arguments[0])}"
     if origin is dict:

@@ -25,7 +25,6 @@ from configs.campaign import make_campaign
 from configs.parameters import ParametersConfig
 from configs.series import SeriesConfig
 from simcampaign.engine.campaign import Campaign
-from simcampaign.jobs import Resources
 
 
 def open_campaign(context: ContextConfig, series: SeriesConfig, parameters: ParametersConfig) -> Campaign:
@@ -35,7 +34,7 @@ def open_campaign(context: ContextConfig, series: SeriesConfig, parameters: Para
         series,
         parameters,
         site=context.site(),
-        resources=Resources(context.vcpus, context.memory, context.timeout),
+        resources=context.resources(),
         attempts=context.attempts,
     )
 
