@@ -31,10 +31,12 @@ def make_campaign(
     resources: Resources,
     command: tuple[str, ...] = (),
     attempts: int = 1,
+    region: str | None = None,
 ) -> Campaign:
     """Put a campaign together; nothing is read from or written to its locations yet.
 
-    The date of the campaign run is fixed here. Raises ``ConfigError`` with everything that is wrong with the series.
+    The date of the campaign run is fixed here; ``region`` is that of buckets. Raises ``ConfigError`` with everything
+    that is wrong with the series.
     """
     expanded = series.expand()
     settings = Settings(
@@ -61,9 +63,9 @@ def make_campaign(
         series=expanded,
         settings=settings,
         layout=Layout.today(expanded.name),
-        working=Location.open(context.working_location),
-        manifest=Location.open(context.manifest_location),
-        templates=Location.open(context.template_location),
+        working=Location.open(context.working_location, region),
+        manifest=Location.open(context.manifest_location, region),
+        templates=Location.open(context.template_location, region),
         site=site,
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import re
 import secrets
@@ -12,7 +13,7 @@ from contextlib import closing
 from datetime import timedelta
 from itertools import islice
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urlsplit
 
 from obstore.exceptions import BaseError, InvalidPathError, PermissionDeniedError, UnauthenticatedError
@@ -21,6 +22,9 @@ from obstore.store import S3Store
 from simcampaign.errors import LocationError, NetworkError
 from simcampaign.storage.keyspace import list_in_parallel
 from simcampaign.storage.listing import TEMPORARY, KeyLists
+
+if TYPE_CHECKING:
+    from obstore.auth.boto3 import Boto3CredentialProvider
 
 TRIES = 5
 LISTERS = 8
@@ -39,10 +43,10 @@ _Item = TypeVar("_Item")
 class Bucket:
     """A bucket, or all keys in it that begin with a prefix."""
 
-    def __init__(self, bucket: str, prefix: str, concurrency: int) -> None:
+    def __init__(self, bucket: str, prefix: str, concurrency: int, region: str | None = None) -> None:
         self.bucket = bucket
         self.prefix = f"{prefix}/" if prefix else ""
-        self._store: S3Store = _client(bucket, concurrency)
+        self._store: S3Store = _client(bucket, concurrency, region)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Bucket) and (other.bucket, other.prefix) == (self.bucket, self.prefix)
@@ -127,12 +131,26 @@ class Bucket:
             raise _fault(error, what, self.bucket) from error
 
 
-def _client(bucket: str, concurrency: int) -> S3Store:
+def _credentials() -> Boto3CredentialProvider | None:
+    """Return the ordinary AWS chain (profiles, SSO, roles …) if boto3 is there and finds any; obstore knows less."""
+    if importlib.util.find_spec("boto3") is None:
+        return None
+    from obstore.auth.boto3 import Boto3CredentialProvider  # noqa: PLC0415 - boto3 is an extra, and slow
+
+    try:
+        return Boto3CredentialProvider()
+    except ValueError:  # it found none; then obstore's own words say what was looked for
+        return None
+
+
+def _client(bucket: str, concurrency: int, region: str | None) -> S3Store:
     endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") or ""
     loopback = urlsplit(endpoint).hostname in _LOOPBACK
     try:
         return S3Store(
             bucket,
+            credential_provider=_credentials(),
+            config={"region": region} if region else None,
             client_options={
                 "timeout": timedelta(minutes=5),
                 "read_timeout": timedelta(seconds=30),
@@ -189,7 +207,7 @@ def _fault(error: Exception, what: str, bucket: str) -> LocationError | NetworkE
             "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
         ),
         (
-            isinstance(error, PermissionDeniedError | UnauthenticatedError),
+            isinstance(error, PermissionDeniedError | UnauthenticatedError) or "AccessDenied" in told,
             f"permission denied: {told}",
             "check the credentials: aws sts get-caller-identity",
         ),

@@ -46,11 +46,12 @@ class Location:
     store: Store
 
     @classmethod
-    def open(cls, text: str) -> Location:
+    def open(cls, text: str, region: str | None = None) -> Location:
         """Return the location that ``text`` names: a local directory, with ``~`` expanded, or ``s3://bucket[/prefix]``.
 
-        Nothing is created or asked. Credentials, region and endpoint of S3 come from the environment
-        (``AWS_ACCESS_KEY_ID``, ``AWS_REGION``, ``AWS_ENDPOINT_URL`` …), or from the role of the machine.
+        Nothing is created or asked. Credentials of S3 come from the ordinary AWS chain if boto3 is installed, else from
+        the environment or the role of the machine; ``AWS_ENDPOINT_URL`` is honoured. ``region`` is that of the bucket,
+        by default ``AWS_REGION`` or the profile's.
         """
         scheme, separator, rest = text.partition("://")
         if not separator:
@@ -63,7 +64,7 @@ class Location:
         if not _BUCKET.match(bucket):
             raise LocationError(f"{text!r}: {bucket!r} is no name of a bucket", "give s3://bucket/prefix")
         prefix = prefix.strip("/")
-        return cls(Bucket(bucket, _checked(prefix) if prefix else "", CONCURRENCY))
+        return cls(Bucket(bucket, _checked(prefix) if prefix else "", CONCURRENCY, region))
 
     def __str__(self) -> str:
         return self.store.url("")
