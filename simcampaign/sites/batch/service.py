@@ -9,10 +9,11 @@ from typing import Any
 import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError, NoCredentialsError
+from botocore.exceptions import ConnectionError as NoConnectionError
 from botocore.parsers import ResponseParserError
 
 from simcampaign.errors import NetworkError, SiteError
-from simcampaign.sites.batch.answers import Trouble
+from simcampaign.sites.batch.answers import Trouble, part
 
 ClientFactory = Callable[[str], Any]
 """From the name of a service to its boto3 client."""
@@ -69,7 +70,7 @@ class Service:
         token: dict[str, str] = {}
         while True:
             page = self.batch("list_jobs", **arguments, **token)
-            yield from page["jobSummaryList"]
+            yield from part(page, "jobSummaryList", "ListJobs")
             if not page.get("nextToken"):
                 return
             token = {"nextToken": page["nextToken"]}
@@ -80,13 +81,16 @@ class Service:
         Raises ``SiteError`` if the service refused.
         """
         try:
-            return str(self._submitter.submit_job(**request)["jobId"])
+            job_id = self._submitter.submit_job(**request).get("jobId")
+            return str(job_id) if job_id else Trouble(lost=True, reason="the answer has no jobId")
         except ClientError as error:
             if is_throttled(error):
                 return Trouble(lost=False, reason=_said(error))
             if _status(error) >= 500:
                 return Trouble(lost=True, reason=_said(error))
             raise _translate("submit_job", error) from error
+        except NoConnectionError as error:
+            return Trouble(lost=False, reason=str(error))
         except (HTTPClientError, ResponseParserError) as error:
             return Trouble(lost=True, reason=str(error))
         except BotoCoreError as error:
@@ -144,7 +148,7 @@ def _translate(operation: str, error: Exception) -> SiteError | NetworkError:
     name = "".join(word.capitalize() for word in operation.split("_")) if operation.islower() else operation
     if isinstance(error, ClientError):
         return _translate_answer(name, error)
-    if isinstance(error, HTTPClientError):
+    if isinstance(error, (HTTPClientError, NoConnectionError)):
         return NetworkError(f"AWS, {name}: {error}", "check the network and AWS_ENDPOINT_URL, then run again")
     if isinstance(error, NoCredentialsError):
         return SiteError(f"AWS, {name}: no credentials were found", "give some: aws configure, or set AWS_PROFILE")

@@ -134,7 +134,10 @@ class BatchSite:
         Jobs that finished are told one by one when their array is over; before, they are counted. An array is unknown
         only if it is neither described nor listed for ``settle_seconds``.
         """
-        return self._watcher.status(cursors)
+        try:
+            return self._watcher.status(cursors)
+        except (KeyError, TypeError, ValueError) as error:
+            raise SiteError(f"AWS, DescribeJobs: an answer cannot be understood: {error!r}") from error
 
     def wait(self, remote_ids: Sequence[str], timeout_seconds: float) -> None:
         """Sleep: the service tells nothing by itself."""

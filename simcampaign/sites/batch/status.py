@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from simcampaign.jobs import ArrayReport, Cause, JobReport, JobState
+from simcampaign.sites.batch.answers import part
 from simcampaign.sites.batch.causes import classify
 from simcampaign.sites.batch.states import Cursor, Rest, Tally, ending_of, is_array, report_of
 
@@ -24,7 +25,8 @@ _ORPHAN_SECONDS = 60.0
 def describe(service: Service, job_ids: Sequence[str]) -> Iterator[dict[str, Any]]:
     """Yield the descriptions of the jobs that the service knows, a hundred a call."""
     for first in range(0, len(job_ids), DESCRIBED):
-        yield from service.batch("describe_jobs", jobs=list(job_ids[first : first + DESCRIBED]))["jobs"]
+        answer = service.batch("describe_jobs", jobs=list(job_ids[first : first + DESCRIBED]))
+        yield from part(answer, "jobs", "DescribeJobs")
 
 
 def children(service: Service, array_id: str, status: str) -> list[JobReport]:
@@ -84,7 +86,8 @@ class Watcher:
         # A listing may lag behind the numbers: nothing is called finished before both agree.
         if tally.ended and len(failed) == tally.failed:
             return ArrayReport(str(replace(cursor, over=True)), Rest(tally.size, failed), counts=tally.counts)
-        return ArrayReport(str(cursor), failed, counts=tally.counts)
+        # Numbers without an active job would end the watch before the listing has caught up.
+        return ArrayReport(str(cursor), failed, counts=None if tally.ended else tally.counts)
 
     def _orphaned(self, job: Mapping[str, Any], tally: Tally) -> bool:
         """Tell whether an array ended without ever getting all of its children, as one does that was ended early."""

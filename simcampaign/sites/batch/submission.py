@@ -23,6 +23,10 @@ _LONGEST_WAIT_SECONDS = 20.0
 _ENDED = frozenset({"SUCCEEDED", "FAILED"})
 
 
+class _AgainError(NetworkError):
+    """The request may be sent again, after a look for what became of it if need be."""
+
+
 class Submitter:
     """Submits jobs to queues in which each name appears once."""
 
@@ -37,11 +41,11 @@ class Submitter:
 
         A busy service is asked again after a random, growing while; after a reply that was lost the job is looked for
         before it is submitted again. Raises ``SiteError`` if the service refuses, ``NetworkError`` if it stays busy or
-        cannot be reached.
+        cannot be reached, at once if it cannot be looked for.
         """
         name, in_doubt = request["jobName"], False
         for attempt in stamina.retry_context(
-            on=NetworkError, attempts=_TRIES, timeout=None, wait_initial=0.2, wait_max=_LONGEST_WAIT_SECONDS
+            on=_AgainError, attempts=_TRIES, timeout=None, wait_initial=0.2, wait_max=_LONGEST_WAIT_SECONDS
         ):
             with attempt:
                 if in_doubt and (found := self.find(name)):
@@ -49,7 +53,7 @@ class Submitter:
                 answer = self._service.submit(**request)
                 if isinstance(answer, Trouble):
                     in_doubt = answer.lost
-                    raise NetworkError(f"job {name} cannot be submitted: {answer.reason}", "run again in a while")
+                    raise _AgainError(f"job {name} cannot be submitted: {answer.reason}", "run again in a while")
                 return self._only(name, answer)
         raise AssertionError("unreachable")
 

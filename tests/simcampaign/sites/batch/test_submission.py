@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from typing import Any
 
 import pytest
+from botocore.exceptions import EndpointConnectionError
 
 from simcampaign.errors import NetworkError, SiteError
 from simcampaign.sites.batch import BatchSite
@@ -119,7 +120,7 @@ def test_what_never_arrived_is_looked_for_and_then_sent_again(site_at: Place, fa
     assert endpoint.asked.count("submitjob") == 2
 
 
-@pytest.mark.parametrize("answer", [CUT, (500, "ServerException"), (504, "GatewayTimeout")], ids=["cut", "500", "504"])
+@pytest.mark.parametrize("answer", [CUT, (500, "ServerException"), {}], ids=["cut", "500", "empty"])
 @pytest.mark.parametrize("hidden", [0, 2])
 def test_what_arrived_is_found_after_the_answer_was_lost(site_at: Place, answer: Answer, hidden: int) -> None:
     played = Played(lost(answer))
@@ -146,6 +147,30 @@ def test_a_doubt_stays_while_the_search_fails(site_at: Place) -> None:
     site, endpoint = site_at(played)
     assert site.submit(array_of()) == "job-0"
     assert endpoint.asked.count("submitjob") == 1
+
+
+def test_an_array_that_cannot_be_looked_for_is_not_sent_again(site_at: Place) -> None:
+    played = Played(lost(CUT))
+    played.list = lambda request: (403, "AccessDeniedException")  # type: ignore[method-assign]
+    site, endpoint = site_at(played)
+    with pytest.raises(SiteError, match="permission for ListJobs"):
+        site.submit(array_of())
+    assert endpoint.asked.count("submitjob") == 1
+
+
+def test_an_endpoint_where_nobody_listens_is_a_network_error() -> None:
+    def nobody(**_: Any) -> Any:
+        service.calls["nobody"] += 1
+        raise EndpointConnectionError(endpoint_url="http://127.0.0.1:9")
+
+    service = SimulatedBatch()
+    service.submit_job = service.list_jobs = nobody  # type: ignore[method-assign]
+    site = BatchSite(**PLACE, settle_seconds=0, client_factory=lambda _: service)
+    with pytest.raises(NetworkError, match="cannot be submitted: Could not connect"):
+        site.submit(array_of())
+    assert service.calls["nobody"] > 1
+    with pytest.raises(NetworkError, match="ListJobs: Could not connect"):
+        site.find("colony_rich_ab12_1")
 
 
 def test_a_request_that_was_delivered_twice_leaves_one_array(site_at: Place) -> None:
@@ -228,6 +253,14 @@ def test_find_prefers_what_is_active_then_what_ended_last(recorded: Recorded) ->
     recorded.lists(**listing())
     found = [recorded.site().find("colony_rich_ab12_1") for _ in range(3)]
     assert found == ["active", "new", None]
+
+
+def test_an_answer_without_a_list_is_an_error(site_at: Place) -> None:
+    played = Played()
+    played.list = lambda request: {}  # type: ignore[method-assign]
+    site, _ = site_at(played)
+    with pytest.raises(SiteError, match="ListJobs: the answer has no jobSummaryList"):
+        site.find("colony_rich_ab12_1")
 
 
 def test_a_queue_that_does_not_exist_is_an_error(recorded: Recorded) -> None:

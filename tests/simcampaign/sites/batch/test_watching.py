@@ -9,7 +9,7 @@ import pytest
 from simcampaign.errors import NetworkError, SiteError
 from simcampaign.jobs import ArrayReport, Cause, JobState
 from simcampaign.sites.batch import BatchSite
-from tests.simcampaign.sites.batch.conftest import NOW, Recorded, child, parent, single
+from tests.simcampaign.sites.batch.conftest import NOW, PLACE, Recorded, child, parent, single
 from tests.simcampaign.sites.batch.simulated import SimulatedBatch
 
 EXITED = {"statusReason": "Essential container in task exited", "container": {"exitCode": 3}}
@@ -192,6 +192,15 @@ def test_a_status_that_the_service_does_not_have_is_an_error(recorded: Recorded)
     recorded.describes(single("SLEEPING"))
     with pytest.raises(SiteError, match="SLEEPING"):
         look(recorded.site(), job_id="s")
+
+
+def test_an_answer_that_makes_no_sense_is_an_error() -> None:
+    service = SimulatedBatch()
+    site = BatchSite(**PLACE, settle_seconds=0, client_factory=lambda _: service)
+    for answer in ({}, {"jobs": [{}]}, {"jobs": [{"jobId": "a", "jobName": "x", "arrayProperties": {"size": "ten"}}]}):
+        service.describe_jobs = lambda jobs, answer=answer: answer  # type: ignore[method-assign]
+        with pytest.raises(SiteError, match="DescribeJobs"):
+            look(site)
 
 
 def test_a_cursor_of_another_site_is_an_error(recorded: Recorded) -> None:
