@@ -22,7 +22,7 @@ from simcampaign.engine.planning import Prepared
 from simcampaign.engine.retries import again
 from simcampaign.engine.submission import Submission, check_submission, release
 from simcampaign.engine.watch import Progress, WatchEnd, progress_of
-from simcampaign.errors import ConflictError
+from simcampaign.errors import ConflictError, NetworkError
 from simcampaign.jobs import Resources
 from simcampaign.ledger import ArrayRow, ArrayState
 from simcampaign.runs import RunState
@@ -130,6 +130,7 @@ def _plan_and_claim(campaign: Campaign, selected: NDArray[np.bool_] | None) -> t
 
 def _submit(campaign: Campaign, prepared: Prepared, submissions: Sequence[Submission]) -> Sequence[Submission]:
     """Save and submit array by array, and return them; if that fails, what the site never got is free again."""
+    left = list(submissions)
     try:
         if submissions:
             save_document(campaign, prepared)
@@ -137,11 +138,26 @@ def _submit(campaign: Campaign, prepared: Prepared, submissions: Sequence[Submis
             if campaign.series.inits:
                 steps.copy_inits(whole(campaign), whole(submission))
             steps.save_inputs(whole(campaign), whole(submission))
-            steps.submit(whole(campaign), whole(submission))
+            left.pop(0)
+            _submit_array(campaign, submission)
     except Exception:
-        release(campaign, submissions)
+        release(campaign, left)
         raise
     return submissions
+
+
+def _submit_array(campaign: Campaign, submission: Submission) -> None:
+    """Submit one array. A site that refuses it does not have it; one that cannot be reached may have it all the same.
+
+    In doubt the intent stays, and the next campaign run asks the site before anything is submitted again.
+    """
+    try:
+        steps.submit(whole(campaign), whole(submission))
+    except NetworkError:
+        raise
+    except Exception:
+        release(campaign, [submission])
+        raise
 
 
 def _watch(

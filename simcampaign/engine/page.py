@@ -126,7 +126,7 @@ def _link(record: SeriesRecord, key: str) -> str:
 
 
 def _current_failures(record: SeriesRecord, plan: Plan) -> list[tuple[Failure, list[str]]]:
-    """Return the newest failures, each with the keys of its runs that are failed now; what was done since is history."""
+    """Return the newest failures, each with the keys of its runs that are failed now; the rest is history."""
     rows, columns = np.nonzero(plan.codes == RunState.FAILED)
     keys = record.condition_keys
     positions = zip(rows.tolist(), columns.tolist(), strict=True)

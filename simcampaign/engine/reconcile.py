@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 
 from simcampaign.engine.campaign import Campaign
 from simcampaign.engine.owner import is_gone
+from simcampaign.errors import SiteError
+from simcampaign.jobs import ArrayReport
 from simcampaign.ledger import ArrayRow, ArrayState
+
+logger = logging.getLogger("simcampaign")
 
 
 def reconcile(campaign: Campaign) -> list[ArrayRow]:
@@ -37,7 +43,10 @@ def _settle(campaign: Campaign, array: ArrayRow) -> None:
 
 
 def look(campaign: Campaign, arrays: Sequence[ArrayRow]) -> bool:
-    """Ask the site once for all arrays that it has and write down what changed; returns whether anything did."""
+    """Ask the site once for all arrays that it has and write down what changed; returns whether anything did.
+
+    An array of which the site makes no sense does not hide the others; it keeps its states.
+    """
     mine = {
         array.remote_id: array
         for array in arrays
@@ -45,7 +54,25 @@ def look(campaign: Campaign, arrays: Sequence[ArrayRow]) -> bool:
     }
     if not mine:
         return False
-    reports = campaign.site.status({remote_id: array.cursor for remote_id, array in mine.items()})
+    reports = _ask(campaign, {remote_id: array.cursor for remote_id, array in mine.items()})
     for remote_id, report in reports.items():
         campaign.ledger.record(mine[remote_id], report)
     return any(report.changes or not report.known for report in reports.values())
+
+
+def _ask(campaign: Campaign, cursors: Mapping[str, str]) -> Mapping[str, ArrayReport]:
+    try:
+        return campaign.site.status(cursors)
+    except SiteError as error:
+        if len(cursors) == 1:
+            raise
+        reports: dict[str, ArrayReport] = {}
+        for remote_id, cursor in cursors.items():
+            with suppress(SiteError):
+                reports |= campaign.site.status({remote_id: cursor})
+        if not reports:
+            raise
+        logger.warning(
+            "Some arrays at site %s could not be looked at; their states stay. %s", campaign.site.name, error
+        )
+        return reports

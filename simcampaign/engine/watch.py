@@ -101,7 +101,9 @@ def watch(
         if time.monotonic() >= end:
             return WatchEnd.TIME_UP
         interval = SHORTEST_INTERVAL if changed else min(interval * GROWTH, campaign.settings.retry_delay)
-        if _pause(campaign, mine, min(interval, end - time.monotonic()), stop):
+        # A site whose look failed has news that it cannot tell: waiting for news would not wait at all.
+        awaited = [] if failing else mine
+        if _pause(campaign, awaited, min(interval, end - time.monotonic()), stop):
             return WatchEnd.STOPPED
 
 

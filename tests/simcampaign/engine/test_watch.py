@@ -167,3 +167,15 @@ def test_cleaning_keeps_the_files_of_arrays_that_are_not_over(toy: Any, until: U
 def open_arrays(campaign: Any) -> list[Any]:
     found: list[Any] = campaign.ledger.arrays(campaign.id, open_only=True)
     return found
+
+
+def test_an_array_that_cannot_be_read_does_not_hide_the_others(toy: Any, until: Until) -> None:
+    for seeds in ([0], [1]):
+        submitted(toy, toy.campaign("ok", seeds))
+    toy.end()
+    campaign = toy.campaign("ok", [0, 1])
+    broken, whole = campaign.ledger.arrays(campaign.id)
+    (toy.site.root / "arrays" / broken.name / "journal").write_text("nonsense\n")
+    assert look(campaign, [broken, whole])
+    assert set(campaign.ledger.job_states(whole.id).values()) == {JobState.FINISHED}
+    assert set(campaign.ledger.job_states(broken.id).values()) == {JobState.QUEUED}
