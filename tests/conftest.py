@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import itertools
+import os
+import pwd
+import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
-from collections.abc import Iterator
+import uuid
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 _BUCKETS = itertools.count()
 
@@ -62,3 +68,51 @@ def s3(s3_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> S3:
     monkeypatch.setenv("AWS_REGION", "us-east-1")
     monkeypatch.setenv("AWS_ENDPOINT_URL", s3_endpoint)
     return S3(s3_endpoint, bucket)
+
+
+def _postgres_programs() -> Path | None:
+    found = shutil.which("initdb") or next(iter(map(str, Path("/usr/lib/postgresql").glob("*/bin/initdb"))), None)
+    return Path(found).parent if found else None
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[str]:
+    """A PostgreSQL server of our own on a Unix socket; yields the URL of its first database."""
+    programs = _postgres_programs()
+    if programs is None:
+        pytest.skip("PostgreSQL is not installed (Debian: apt-get install postgresql)")
+    user = None
+    if os.geteuid() == 0:  # PostgreSQL refuses to run as root
+        if not any(entry.pw_name == "postgres" for entry in pwd.getpwall()):
+            pytest.skip("running as root and there is no user postgres to run PostgreSQL as")
+        user = "postgres"
+    folder = Path(tempfile.mkdtemp(prefix="pg", dir="/tmp"))  # a socket's path must be short
+    if user:
+        shutil.chown(folder, user)
+    run = {"user": user, "cwd": folder, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    data = str(folder / "data")
+    subprocess.run([programs / "initdb", "-D", data, "-U", "test", "-A", "trust", "-N"], check=True, **run)
+    options = f"-c listen_addresses='' -c unix_socket_directories={folder} -c fsync=off"
+    subprocess.run(
+        [programs / "pg_ctl", "-D", data, "-w", "-o", options, "-l", str(folder / "log"), "start"], check=True, **run
+    )
+    try:
+        yield f"postgresql+psycopg://test@/postgres?host={folder}"
+    finally:
+        subprocess.run([programs / "pg_ctl", "-D", data, "-m", "immediate", "stop"], check=True, **run)
+        shutil.rmtree(folder)
+
+
+@pytest.fixture
+def new_postgres_ledger(postgres: str) -> Callable[[], str]:
+    """Makes an empty database of the PostgreSQL server and returns its URL."""
+
+    def make() -> str:
+        name = f"t{uuid.uuid4().hex}"
+        engine = sa.create_engine(postgres, isolation_level="AUTOCOMMIT")
+        with engine.connect() as connection:
+            connection.execute(sa.text(f"CREATE DATABASE {name}"))
+        engine.dispose()
+        return postgres.replace("/postgres?", f"/{name}?")
+
+    return make

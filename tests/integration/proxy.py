@@ -1,7 +1,7 @@
-"""A fault proxy: an HTTP server between client and service that counts calls and breaks those that it is told to break.
+"""A fault proxy: an HTTP server between client and service that counts calls and breaks those that it is told to.
 
-Faults are given per call (the last part of its path, e.g. ``submitjob``) and are used up in the order in which they were
-given. What the proxy has no fault for it passes on as it is.
+Faults are given per call (the last part of its path, e.g. ``submitjob``) and are used up in the order in which they
+were given. What the proxy has no fault for it passes on as it is.
 """
 
 from __future__ import annotations

@@ -28,7 +28,7 @@ LOG_GROUP = "/aws/batch/job"
 SLOTS = ThreadPoolExecutor(int(os.environ.get("BATCH_SLOTS", "8")), "batch-job")
 """Where jobs run; the service's compute environment."""
 
-SERVICE_ENVIRONMENT = ("AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_REGION")
+SERVICE_ENVIRONMENT = ("AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
 """What stands for the credentials that the service lends a container of a job role."""
 
 

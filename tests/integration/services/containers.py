@@ -7,7 +7,8 @@ the input is ``NAME KEY FIRST_SEED LAST_SEED WHAT VALUE``; WHAT is one of
     silent         writes nothing                     memory    is ended for its memory
     nap:SECONDS    sleeps, then as ok                 reclaim   loses its machine at the first attempt, then as ok
 
-Each run that really started is a line in the file that BATCH_NOTES names: a run that was executed twice cannot go unseen.
+Each run that really started is a line in the file that BATCH_NOTES names: a run that was executed twice cannot go
+unseen.
 """
 
 from __future__ import annotations
