@@ -11,7 +11,9 @@ from pydantic.functional_validators import AfterValidator
 
 from configs.quantities import STRICT, Count, Positive, Text
 from simcampaign.jobs import Resources
+from simcampaign.retry import NO_LIMITS, Limits
 from simcampaign.sites.batch import BatchSite
+from simcampaign.sites.batch.sizes import FARGATE_MEMORY_MB
 
 _ACCOUNT_DIGITS = 12
 _USER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -139,6 +141,11 @@ class BatchContextConfig:
 
     price_per_gb_hour: Price = 0.0
     """Price of a GiB of memory for an hour, in the same currency."""
+
+    def limits(self) -> Limits:
+        """Return how far another try may grow: on Fargate to the most memory that it offers with these vCPUs."""
+        sizes = FARGATE_MEMORY_MB.get(float(self.vcpus)) if self.platform == "FARGATE" else None
+        return Limits(max_memory_mb=max(sizes)) if sizes else NO_LIMITS
 
     def resources(self) -> Resources:
         """Return what one job needs."""

@@ -10,6 +10,7 @@ from configs.series import SeriesConfig
 from simcampaign.engine.campaign import Campaign, Settings
 from simcampaign.jobs import Resources
 from simcampaign.layout import Layout
+from simcampaign.retry import NO_LIMITS, Limits
 from simcampaign.sites.base import Site
 from simcampaign.storage import Location
 
@@ -31,6 +32,7 @@ def make_campaign(
     resources: Resources,
     command: tuple[str, ...] = (),
     attempts: int = 1,
+    limits: Limits = NO_LIMITS,
     region: str | None = None,
 ) -> Campaign:
     """Put a campaign together; nothing is read from or written to its locations yet.
@@ -45,6 +47,7 @@ def make_campaign(
         image=parameters.image,
         resources=resources,
         attempts=attempts,
+        limits=limits,
         seeds_per_job=parameters.seeds_per_job,
         retries=parameters.retries,
         retry_delay=parameters.retry_delay,

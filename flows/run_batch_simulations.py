@@ -36,6 +36,7 @@ def open_campaign(context: ContextConfig, series: SeriesConfig, parameters: Para
         site=context.site(),
         resources=context.resources(),
         attempts=context.attempts,
+        limits=context.limits(),
         region=context.region,
     )
 

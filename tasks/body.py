@@ -17,12 +17,11 @@ from prefect.utilities.annotations import opaque
 
 from simcampaign.engine.campaign import Campaign
 from simcampaign.engine.collect import complete_times, uncollected
-from simcampaign.engine.document import save_document
 from simcampaign.engine.planning import Prepared
 from simcampaign.engine.retries import again
-from simcampaign.engine.submission import Submission, check_submission, release
+from simcampaign.engine.submission import Submission, check_submission, submit_all
 from simcampaign.engine.watch import Progress, WatchEnd, progress_of
-from simcampaign.errors import ConflictError, NetworkError
+from simcampaign.errors import ConflictError
 from simcampaign.jobs import Resources
 from simcampaign.ledger import ArrayRow, ArrayState
 from simcampaign.runs import RunState
@@ -129,35 +128,17 @@ def _plan_and_claim(campaign: Campaign, selected: NDArray[np.bool_] | None) -> t
 
 
 def _submit(campaign: Campaign, prepared: Prepared, submissions: Sequence[Submission]) -> Sequence[Submission]:
-    """Save and submit array by array, and return them; if that fails, what the site never got is free again."""
-    left = list(submissions)
-    try:
-        if submissions:
-            save_document(campaign, prepared)
-        for submission in submissions:
-            if campaign.series.inits:
-                steps.copy_inits(whole(campaign), whole(submission))
-            steps.save_inputs(whole(campaign), whole(submission))
-            left.pop(0)
-            _submit_array(campaign, submission)
-    except Exception:
-        release(campaign, left)
-        raise
+    """Save and submit array by array, and return them."""
+
+    def stage(submission: Submission) -> None:
+        if campaign.series.inits:
+            steps.copy_inits(whole(campaign), whole(submission))
+        steps.save_inputs(whole(campaign), whole(submission))
+
+    submit_all(
+        campaign, prepared, submissions, stage, lambda submission: steps.submit(whole(campaign), whole(submission))
+    )
     return submissions
-
-
-def _submit_array(campaign: Campaign, submission: Submission) -> None:
-    """Submit one array. A site that refuses it does not have it; one that cannot be reached may have it all the same.
-
-    In doubt the intent stays, and the next campaign run asks the site before anything is submitted again.
-    """
-    try:
-        steps.submit(whole(campaign), whole(submission))
-    except NetworkError:
-        raise
-    except Exception:
-        release(campaign, [submission])
-        raise
 
 
 def _watch(

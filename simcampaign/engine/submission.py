@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import overload
 
 from simcampaign.engine.campaign import Campaign
+from simcampaign.engine.document import save_document
+from simcampaign.engine.planning import Prepared
 from simcampaign.engine.rendering import Renderer
-from simcampaign.errors import ConflictError, LocationError
+from simcampaign.errors import ConflictError, LocationError, SiteError
 from simcampaign.jobs import ArraySpec, JobSpec
 from simcampaign.layout import init_source
 from simcampaign.ledger import LEASE_SECONDS, Claimed, Intent, job_id
@@ -188,8 +190,32 @@ def submit_array(campaign: Campaign, submission: Submission) -> str:
     return remote_id
 
 
-def release(campaign: Campaign, submissions: Sequence[Submission]) -> None:
-    """Give claims back that certainly never reached the site, so that their runs are free at once."""
-    for submission in submissions:
-        if campaign.site.find(submission.claimed.name) is None:
+def submit_all(
+    campaign: Campaign,
+    prepared: Prepared,
+    submissions: Sequence[Submission],
+    stage: Callable[[Submission], object],
+    send: Callable[[Submission], object],
+) -> None:
+    """Save the plan, then stage and send array by array; what certainly never reached the site is free again.
+
+    ``stage`` saves what the jobs of an array need, ``send`` submits it. A site that refuses an array does not have it;
+    one that cannot be reached may have it all the same: in doubt the intent stays, and the next campaign run asks the
+    site before anything is submitted again.
+    """
+    left = list(submissions)
+    try:
+        if submissions:
+            save_document(campaign, prepared)
+        for submission in submissions:
+            stage(submission)
+            left.pop(0)
+            try:
+                send(submission)
+            except SiteError:
+                left.insert(0, submission)
+                raise
+    except Exception:
+        for submission in left:
             campaign.ledger.abandon(submission.claimed.array_id)
+        raise

@@ -160,3 +160,9 @@ def test_every_field_is_documented() -> None:
         "context.price_per_gb_hour (number; default 0.0)",
     ):
         assert f"  {line}\n    " in text
+
+
+def test_another_try_on_fargate_asks_for_no_more_memory_than_there_is(load_batch: Load) -> None:
+    fargate = load_batch("context.platform=FARGATE", "context.vcpus=1", "context.memory=2048").context
+    assert fargate.limits().max_memory_mb == 8192
+    assert load_batch().context.limits().max_memory_mb is None

@@ -16,7 +16,6 @@ from typing import Any
 
 from simcampaign.engine.campaign import Campaign
 from simcampaign.engine.collect import clean, save_logs, uncollected
-from simcampaign.engine.document import save_document
 from simcampaign.engine.owner import identity
 from simcampaign.engine.planning import Prepared, prepare
 from simcampaign.engine.reconcile import reconcile
@@ -26,8 +25,8 @@ from simcampaign.engine.submission import (
     check_submission,
     claim,
     copy_inits,
-    release,
     save_inputs,
+    submit_all,
     submit_array,
 )
 from simcampaign.engine.watch import WatchEnd, terminate, watch
@@ -68,16 +67,11 @@ def plan_and_claim(campaign: Campaign, selected: Any = None) -> tuple[Prepared, 
 
 
 def submit(campaign: Campaign, prepared: Prepared, submissions: list[Submission]) -> None:
-    try:
-        if submissions:
-            save_document(campaign, prepared)
-        for submission in submissions:
-            copy_inits(campaign, submission)
-            save_inputs(campaign, submission)
-            submit_array(campaign, submission)
-    except Exception:
-        release(campaign, submissions)
-        raise
+    def stage(submission: Submission) -> None:
+        copy_inits(campaign, submission)
+        save_inputs(campaign, submission)
+
+    submit_all(campaign, prepared, submissions, stage, lambda submission: submit_array(campaign, submission))
 
 
 if __name__ == "__main__":
