@@ -11,7 +11,7 @@ from pydantic.functional_validators import AfterValidator
 
 from configs.quantities import STRICT, Count, Positive, Text
 from simcampaign.jobs import Resources
-from simcampaign.retry import NO_LIMITS, Limits
+from simcampaign.retry import Limits
 from simcampaign.sites.batch import BatchSite
 from simcampaign.sites.batch.sizes import FARGATE_MEMORY_MB
 
@@ -143,9 +143,9 @@ class BatchContextConfig:
     """Price of a GiB of memory for an hour, in the same currency."""
 
     def limits(self) -> Limits:
-        """Return how far another try may grow: on Fargate to the most memory that it offers with these vCPUs."""
+        """Return how often a run is tried, and on Fargate the most memory that it offers with these vCPUs."""
         sizes = FARGATE_MEMORY_MB.get(float(self.vcpus)) if self.platform == "FARGATE" else None
-        return Limits(max_memory_mb=max(sizes)) if sizes else NO_LIMITS
+        return Limits(self.attempts, max_memory_mb=max(sizes) if sizes else None)
 
     def resources(self) -> Resources:
         """Return what one job needs."""

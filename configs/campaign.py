@@ -31,7 +31,6 @@ def make_campaign(
     site: Site,
     resources: Resources,
     command: tuple[str, ...] = (),
-    attempts: int = 1,
     limits: Limits = NO_LIMITS,
     region: str | None = None,
 ) -> Campaign:
@@ -46,7 +45,6 @@ def make_campaign(
         command=_with_python(command),
         image=parameters.image,
         resources=resources,
-        attempts=attempts,
         limits=limits,
         seeds_per_job=parameters.seeds_per_job,
         retries=parameters.retries,

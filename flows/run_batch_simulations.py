@@ -35,7 +35,6 @@ def open_campaign(context: ContextConfig, series: SeriesConfig, parameters: Para
         parameters,
         site=context.site(),
         resources=context.resources(),
-        attempts=context.attempts,
         limits=context.limits(),
         region=context.region,
     )

@@ -24,6 +24,7 @@ from configs.series import SeriesConfig
 from simcampaign.engine.campaign import Campaign
 from simcampaign.jobs import Resources
 from simcampaign.places import data_folder
+from simcampaign.retry import Limits
 from simcampaign.sites.local import LocalSite
 
 
@@ -36,7 +37,7 @@ def open_campaign(context: ContextConfig, series: SeriesConfig, parameters: Para
         site=LocalSite(root=data_folder() / "local", slots=context.slot_count()),
         command=context.arguments(),
         resources=Resources(context.cpus_per_job, context.memory_per_job, context.timeout),
-        attempts=context.attempts,
+        limits=Limits(context.attempts),
     )
 
 

@@ -35,7 +35,10 @@ RULES: Mapping[Cause, Rule] = MappingProxyType(
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """The most that a retry may ask for; None for no limit."""
+    """How often something is tried, and the most that another try may ask for; None for no limit."""
+
+    attempts: int = 1
+    """Tries in one campaign run, the first included."""
 
     max_memory_mb: int | None = None
     """Memory in MiB."""

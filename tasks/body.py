@@ -91,7 +91,8 @@ def _rounds(campaign: Campaign, watch: Callable[[Sequence[ArrayRow]], WatchEnd])
     """
     submitted = 0
     wanted: list[tuple[Campaign, NDArray[np.bool_] | None]] = [(campaign, None)]
-    for attempt in range(1, campaign.settings.attempts + 1):
+    attempts = campaign.settings.limits.attempts
+    for attempt in range(1, attempts + 1):
         given: dict[int, Resources] = {}
         for variant, selected in wanted:
             submissions = _submit(variant, *_plan_and_claim(variant, selected))
@@ -99,13 +100,13 @@ def _rounds(campaign: Campaign, watch: Callable[[Sequence[ArrayRow]], WatchEnd])
             submitted += sum(each.packing.size for each in submissions)
         arrays = uncollected(campaign)
         end = watch(arrays)
-        if end is not WatchEnd.ENDED or attempt == campaign.settings.attempts:
+        if end is not WatchEnd.ENDED or attempt == attempts:
             break
         # Arrays of an earlier campaign run that were attached to had what this one gives its own.
         wanted = list(again(campaign, {each.id: campaign.settings.resources for each in arrays} | given))
         if not wanted:
             break
-        logger.info("Trying again what failed: attempt %d of %d.", attempt + 1, campaign.settings.attempts)
+        logger.info("Trying again what failed: attempt %d of %d.", attempt + 1, attempts)
     return submitted, end
 
 

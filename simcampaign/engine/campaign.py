@@ -28,11 +28,8 @@ class Settings:
 
     image: str = ""
     resources: Resources = field(default_factory=Resources)
-    attempts: int = 1
-    """How often a run is tried in one campaign run before it is given up."""
-
     limits: Limits = field(default_factory=Limits)
-    """How far the resources of another try may grow."""
+    """How often a run is tried in one campaign run, and how far its resources may grow."""
 
     environment: Mapping[str, str] = field(default_factory=dict)
     seeds_per_job: int = 1

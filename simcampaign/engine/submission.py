@@ -162,8 +162,11 @@ def _init_copies(campaign: Campaign, group: str, file_set: str, packing: Packing
 def save_inputs(campaign: Campaign, submission: Submission) -> int:
     """Render the inputs again and save them; returns how many.
 
-    Raises ``ConflictError`` if the template no longer renders what was claimed.
+    Makes the folder of outputs, too, where the location is a directory: many a model does not make its own. Raises
+    ``ConflictError`` if the template no longer renders what was claimed.
     """
+    if campaign.working.is_local:
+        campaign.working.path(campaign.layout.outputs).mkdir(parents=True, exist_ok=True)
     return campaign.working.write_many(_input_files(campaign, submission))
 
 

@@ -40,7 +40,10 @@ def test_what_grows_is_cut_to_the_limit():
     assert next_resources(JOB, Cause.TIMEOUT, limits).timeout_seconds == 700.0
 
 
-@pytest.mark.parametrize("limits", [Limits(1000, 600.0), Limits(500, 300.0)])
+@pytest.mark.parametrize(
+    "limits",
+    [Limits(max_memory_mb=1000, max_timeout_seconds=600.0), Limits(max_memory_mb=500, max_timeout_seconds=300.0)],
+)
 @pytest.mark.parametrize("cause", [Cause.OUT_OF_MEMORY, Cause.TIMEOUT])
 def test_a_job_that_had_the_limit_already_is_not_tried_again(cause, limits):
     assert next_resources(JOB, cause, limits) is None
