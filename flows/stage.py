@@ -5,9 +5,11 @@ from __future__ import annotations
 import fcntl
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 _DEFAULTS = {
     # A fresh home takes longer than Prefect's 20 s on a slow machine.
@@ -50,7 +52,30 @@ def prefect_server() -> Iterator[None]:
             server.start()
         finally:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    with ended_with_us(server.server_process):
+        try:
+            yield
+        finally:
+            server.stop()
+
+
+_GUARD = """
+import os, signal, sys
+if not os.read(0, 1):
+    os.kill(int(sys.argv[1]), signal.SIGTERM)
+"""
+
+
+@contextmanager
+def ended_with_us(server: subprocess.Popen[Any] | None) -> Iterator[None]:
+    """Have the server end even if this process is killed: a small guard waits for the end of a pipe that we hold."""
+    if server is None:
+        yield
+        return
+    guard = subprocess.Popen(
+        [sys.executable, "-I", "-S", "-c", _GUARD, str(server.pid)], stdin=subprocess.PIPE, start_new_session=True
+    )
     try:
         yield
     finally:
-        server.stop()
+        guard.communicate(b"we ended it ourselves")

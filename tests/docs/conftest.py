@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def docs_prefect_api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Run one Prefect server, as ``prefect server start`` does, for the whole test session."""
     with socket.socket() as free:

@@ -172,7 +172,7 @@ class Api:
         return found
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def prefect_api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
     """Run one Prefect server for the whole test session."""
     with socket.socket() as free:
