@@ -4,16 +4,25 @@ from __future__ import annotations
 
 import json
 import os
+import runpy
 import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 
+import configs
+from configs.batch import BatchContextConfig
+from configs.campaign import make_campaign
+from configs.parameters import ParametersConfig
+from configs.series import SeriesConfig
 from models.colony.inits import SOURCE, disc
+from simcampaign.jobs import Resources
 from simcampaign.layout import Layout
+from tests.integration.campaigns import DRIVER
 from tests.integration.services.aws import ACCOUNT, QUEUE, REGION, Aws
 
 PROJECT = Path(__file__).parents[2]
@@ -65,6 +74,19 @@ class Person:
         }
         merged = {part: {**fields, **changes.get(part, {})} for part, fields in config.items()}
         (self.folder / f"{name}.yaml").write_text(json.dumps(merged))  # JSON is YAML
+
+    def runs(self, name: str, **changes: dict[str, Any]) -> Any:
+        """Run a campaign without Prefect; returns what was published."""
+        self.configure(name, **changes)
+        config = [str(self.folder / f"{name}.yaml")]
+        loaded = configs.load(config, BatchContextConfig, SeriesConfig, ParametersConfig)
+        context = loaded.context
+        resources = Resources(context.vcpus, context.memory, context.timeout)
+        with patch.dict(os.environ, self.environment):
+            campaign = make_campaign(
+                context, loaded.series, loaded.parameters, site=context.site(), resources=resources
+            )
+            return runpy.run_path(str(DRIVER))["run"](campaign)
 
     def types(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run the flow's command."""
@@ -134,20 +156,17 @@ def test_a_campaign_goes_from_series_to_summary_and_then_nothing_is_left_to_do(p
 
 def test_a_container_that_fails_is_told_with_its_cause_its_exit_code_and_its_last_lines(person: Person) -> None:
     broken = {"key": "broken", "steps": 200, "fail_at": 2.0}
-    person.configure("wrong", series={"conditions": [broken], "seeds": "0", "inits": []})
-    done = person.types("wrong.yaml")
-    assert done.returncode == 1
-    said = done.stdout + done.stderr
-    assert "wrong_broken_0000" in said
-    assert "application" in said
-    assert "exit code 3" in said
-    assert "colony: wrong_broken_0000" in said, "the last line of the log"
-    assert "--only wrong_broken_0000" in said, "how to run it alone"
+    published = person.runs("wrong", series={"conditions": [broken], "seeds": "0", "inits": []})
+    assert published.plan.counts == {"failed": 1}
+    assert "wrong_broken_0000" in published.failures
+    assert "application" in published.failures
+    assert "exit code 3" in published.failures
+    assert "colony: wrong_broken_0000" in published.failures, "the last line of the log"
+    assert "--only wrong_broken_0000" in published.failures, "how to run it alone"
 
 
 def test_a_container_that_takes_too_much_memory_is_out_of_memory(person: Person) -> None:
     greedy = {"conditions": [{"key": "greedy", "steps": 10}], "seeds": "0", "inits": []}
-    person.configure("greedy", context={"memory": 16}, series=greedy)
-    done = person.types("greedy.yaml")
-    assert done.returncode == 1
-    assert "out_of_memory" in done.stdout + done.stderr
+    published = person.runs("greedy", context={"memory": 16}, series=greedy)
+    assert published.plan.counts == {"failed": 1}
+    assert "out_of_memory" in published.failures
