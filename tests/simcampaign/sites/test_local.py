@@ -246,11 +246,12 @@ def test_jobs_survive_the_death_of_their_submitter_and_its_process_group(site: L
 
 
 def test_the_runner_is_out_of_reach_of_the_terminal_and_leaves_no_zombie(site: LocalSite) -> None:
+    before = psutil.Process().children()
     site.submit(array_of("a", "sh", "-c", GATED))
     pid = runner_pid(site, "a")
     assert os.getsid(pid) != os.getsid(0)
     assert os.getpgid(pid) != os.getpgid(0)
-    assert not psutil.Process().children()
+    assert psutil.Process().children() == before
 
 
 def test_two_submitters_of_one_name_at_once_get_one_array(site: LocalSite) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from typing import Any
 
 import pytest
@@ -112,7 +113,7 @@ def test_without_a_snapshot_nothing_is_given_up(recorded: Recorded, caplog: pyte
 @pytest.mark.parametrize(
     "jobs",
     [
-        [waiting(createdAt=NOW)],
+        [waiting(createdAt=round(time.time() * 1000))],
         [parent(RUNNABLE=9, SUCCEEDED=1, createdAt=LONG_AGO)],
         [waiting(), parent("b", RUNNING=1, createdAt=LONG_AGO)],
     ],

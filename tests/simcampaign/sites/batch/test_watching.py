@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
@@ -122,7 +123,7 @@ def test_an_array_that_the_service_ended_early_failed_by_its_infrastructure(reco
 
 
 def test_children_may_appear_for_a_while_after_the_end_of_their_array(recorded: Recorded) -> None:
-    recorded.describes(parent(size=3, status="FAILED", stoppedAt=NOW))
+    recorded.describes(parent(size=3, status="FAILED", stoppedAt=round(time.time() * 1000)))
     assert not look(recorded.site()).changes
 
 
