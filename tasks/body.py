@@ -29,7 +29,7 @@ from tasks import steps
 from tasks.caller import CALLER
 from tasks.interrupts import Interrupts
 from tasks.outcome import Outcome
-from tasks.progress import ProgressTable, TerminalProgress
+from tasks.progress import ProgressTable, TerminalProgress, link_summary
 
 T = TypeVar("T")
 
@@ -62,7 +62,7 @@ def run_campaign(campaign: Campaign) -> Outcome:
         # Last, so that a campaign run that is killed before it has a summary leaves something to do.
         for array in collected:
             campaign.ledger.collected(array.id)
-    return Outcome(
+    outcome = Outcome(
         complete=published.plan.complete,
         counts=published.plan.counts,
         submitted=submitted,
@@ -73,6 +73,8 @@ def run_campaign(campaign: Campaign) -> Outcome:
         summary=published.page,
         failures=published.failures,
     )
+    link_summary(campaign.series.name, published.page, outcome.counted)
+    return outcome
 
 
 def final_state(outcome: Outcome) -> State[Outcome]:

@@ -7,11 +7,12 @@ import re
 import sys
 import time
 from collections.abc import Mapping
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 from uuid import UUID
 
-from prefect.artifacts import create_table_artifact
+from prefect.artifacts import create_link_artifact, create_table_artifact
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import ArtifactUpdate
 from rich.console import Console
@@ -56,8 +57,7 @@ class ProgressTable:
         self._shown, self._updated = data, time.monotonic()
         description = _description(progress)
         if self._id is None:
-            key = re.sub(r"[^a-z0-9]+", "-", f"jobs-{self._series}".lower()).strip("-")
-            created = create_table_artifact(table=rows, key=key, description=description)
+            created = create_table_artifact(table=rows, key=_key("jobs", self._series), description=description)
             self._id = created if isinstance(created, UUID) else None
         else:
             with get_client(sync_client=True) as client:
@@ -80,6 +80,17 @@ def _description(progress: Progress) -> str:
         for state in (JobState.FAILED, JobState.LOST, JobState.CANCELLED)
     )
     return f"**{ended}/{progress.total}** jobs ended" + (f", **{bad} not well**" if bad else "")
+
+
+def link_summary(series: str, page: str, counted: str) -> None:
+    """Show a link to the summary page among the flow run's artifacts, with the counts in words."""
+    link = page if "://" in page else Path(page).as_uri()
+    create_link_artifact(link=link, link_text="Summary", key=_key("summary", series), description=counted)
+
+
+def _key(kind: str, series: str) -> str:
+    """Return a key that Prefect takes: lower-case letters, digits and dashes."""
+    return re.sub(r"[^a-z0-9]+", "-", f"{kind}-{series}".lower()).strip("-")
 
 
 class TerminalProgress:

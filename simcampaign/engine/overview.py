@@ -36,6 +36,10 @@ def list_series(
     record: SeriesRecord, locations: Sequence[Location], include: Sequence[str] = ("*",), exclude: Sequence[str] = ()
 ) -> pl.DataFrame:
     """List locations into the manifest, which is saved and returned; without a location the working one is listed."""
+    for location in locations:
+        if location.is_local and not location.path().is_dir():
+            hint = "check parameters.search_locations"
+            raise LocationError(f"search location {location}: there is no such directory", hint)
     manifest = list_locations(locations or [record.working], record.series, include, exclude)
     itself = (pl.col("FULL_KEY") == record.series.manifest_key) & (pl.col("LOCATION") == str(record.manifest))
     manifest = manifest.filter(~itself)

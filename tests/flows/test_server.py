@@ -56,6 +56,9 @@ def test_a_partial_campaign_shows_phases_and_failures_and_the_printed_command_co
     assert (table["key"], table["description"]) == ("jobs-partly", "**40/40** jobs ended, **20 not well**")
     rows = {row["group"]: (row["jobs"], row["finished"], row["failed"]) for row in json.loads(table["data"])}
     assert rows == {"first": (20, 20, 0), "second": (20, 0, 20)}
+    (link,) = [artifact for artifact in api.artifacts(flow_run) if artifact["key"] == "summary-partly"]
+    assert "SUMMARY.html" in link["data"]
+    assert link["description"] == "20 of 40 runs done; 20 failed"
 
     command = next(line for line in done.out.splitlines() if "run it alone: " in line).partition("alone: ")[2]
     alone = typed(place, f"{command} --json")
