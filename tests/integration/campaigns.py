@@ -30,7 +30,7 @@ TEMPLATE = """\
 {{ name }} {{ c.key }} {{ c.start_seed }} {{ c.end_seed }} {{ c.do }} {{ c.x }}
 {% endfor %}
 """
-SETTLE_SECONDS = 1.0
+SETTLE_SECONDS = 0.5
 
 
 @dataclass

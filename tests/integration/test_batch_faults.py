@@ -39,7 +39,7 @@ def impatient(service: str) -> Any:
     [
         pytest.param([LOST_REPLY], id="the reply is lost"),
         pytest.param([LOST_REPLY, NEVER_DELIVERED], id="the reply is lost and so is the next request"),
-        pytest.param([NEVER_DELIVERED] * 2, id="the connection is reset before delivery"),
+        pytest.param([NEVER_DELIVERED], id="the connection is reset before delivery"),
         pytest.param([THROTTLED] * 3, id="a storm of 429"),
         pytest.param([UNAVAILABLE] * 2, id="a storm of 503"),
         pytest.param([SLOW], id="the answer is slow"),
