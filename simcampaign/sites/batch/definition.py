@@ -74,7 +74,8 @@ def _container(account: Account, array: ArraySpec) -> dict[str, Any]:
     container: dict[str, Any] = {
         "image": account.image(array.image),
         "resourceRequirements": _requirements(array.resources),
-        "environment": environment_list({**array.environment, "SIMULATION_TYPE": "AWS"}),
+        # On EC2 nothing else tells a container where it is, and its S3 client would take another region for granted.
+        "environment": environment_list({**array.environment, "SIMULATION_TYPE": "AWS", "AWS_REGION": account.region}),
         "jobRoleArn": account.role_arn,
     }
     if account.platform == "FARGATE":

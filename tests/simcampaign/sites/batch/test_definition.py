@@ -61,7 +61,11 @@ def test_a_definition_says_what_the_array_needs() -> None:
         "image": "123456789012.dkr.ecr.us-east-1.amazonaws.com/ada/colony:1.0",
         "jobRoleArn": "arn:aws:iam::123456789012:role/BatchJobRole",
         "resourceRequirements": [{"type": "VCPU", "value": "2"}, {"type": "MEMORY", "value": "4096"}],
-        "environment": [{"name": "THREADS", "value": "2"}, {"name": "SIMULATION_TYPE", "value": "AWS"}],
+        "environment": [
+            {"name": "THREADS", "value": "2"},
+            {"name": "SIMULATION_TYPE", "value": "AWS"},
+            {"name": "AWS_REGION", "value": "us-east-1"},
+        ],
     }
 
 
@@ -117,6 +121,7 @@ def changed(path: str, value: object) -> Callable[[dict[str, Any]], None]:
 
 
 CONTAINER = "containerProperties/"
+REGION = {"name": "AWS_REGION", "value": "us-east-1"}
 DIFFERENCES = {
     "image": changed(f"{CONTAINER}image", "ada/other:1.0"),
     "role": changed(f"{CONTAINER}jobRoleArn", "arn:aws:iam::123456789012:role/Other"),
@@ -124,11 +129,17 @@ DIFFERENCES = {
     "no environment": changed(f"{CONTAINER}environment", []),
     "another value": changed(
         f"{CONTAINER}environment",
-        [{"name": "SIMULATION_TYPE", "value": "AWS"}, {"name": "THREADS", "value": "4"}],
+        [{"name": "SIMULATION_TYPE", "value": "AWS"}, {"name": "THREADS", "value": "4"}, REGION],
     ),
     "a variable more": changed(
         f"{CONTAINER}environment",
-        [{"name": name, "value": value} for name, value in (("SIMULATION_TYPE", "AWS"), ("THREADS", "2"), ("X", ""))],
+        [
+            *(
+                {"name": name, "value": value}
+                for name, value in (("SIMULATION_TYPE", "AWS"), ("THREADS", "2"), ("X", ""))
+            ),
+            REGION,
+        ],
     ),
     "memory": changed(
         f"{CONTAINER}resourceRequirements",
