@@ -28,6 +28,7 @@ from simcampaign.engine.submission import check_submission
 from simcampaign.errors import ConfigError, LocationError, Problem, SimcampaignError, TemplateError
 from simcampaign.places import data_folder
 from simcampaign.plan import Plan
+from tasks.caller import CALLER, Caller
 from tasks.outcome import COMPLETE, STOPPED, Outcome
 
 WRONG, UNUSABLE = 2, 3
@@ -98,7 +99,7 @@ def _run(command: FlowCommand, arguments: list[str]) -> int:
     if options.dryrun:
         sys.stdout.write(loaded.text)
         return COMPLETE
-    return _report(_run_flow(command, loaded, _typed(command, arguments)), options.json)
+    return _report(_run_flow(command, loaded, Caller(_typed(command, arguments))), options.json)
 
 
 def _run_campaign(
@@ -121,15 +122,14 @@ def _run_campaign(
     if not prepared.plan.jobs and is_settled(campaign):
         return _report(_settled(campaign, prepared.plan), options.json)
     check_submission(campaign, prepared.plan)
-    return _report(_run_flow(command, loaded, _typed(command, arguments), check), options.json)
+    caller = Caller(_typed(command, arguments), options.follow, check)
+    return _report(_run_flow(command, loaded, caller), options.json)
 
 
-def _reviewed(
-    source: str | None, campaign: Campaign, prepared: Prepared
-) -> Callable[[Campaign, Prepared], None] | None:
+def _reviewed(source: str | None, campaign: Campaign, prepared: Prepared) -> Callable[[Campaign, Prepared], None]:
     """Return what holds every later plan against the reviewed one, after doing so for the present one."""
     if source is None:
-        return None
+        return lambda _campaign, _prepared: None
     try:
         document = read_document(Path(source).read_text(encoding="utf-8"), source)
     except OSError as error:
@@ -191,16 +191,13 @@ def _lasting(arguments: Sequence[str]) -> Iterator[str]:
 def _run_flow(
     command: FlowCommand,
     loaded: configs.Loaded[Any, Any, Any],
-    typed: str,
-    check: Callable[[Campaign, Prepared], None] | None = None,
+    caller: Caller,
 ) -> Any:
     """Import Prefect and run the flow in this process."""
     from flows.stage import prefect_server  # noqa: PLC0415 - Prefect takes seconds to import
 
     with prefect_server():
-        from tasks.caller import CALLER, Caller  # noqa: PLC0415
-
-        CALLER.set(Caller(typed, check) if check else Caller(typed))
+        CALLER.set(caller)
         flow = importlib.import_module(f"flows.{command.name}").run_flow
         series = shrink(loaded.series, data_folder() / "conditions")
         state = flow(context=loaded.context, series=series, parameters=loaded.parameters, return_state=True)
@@ -225,6 +222,7 @@ def _parser(command: FlowCommand) -> argparse.ArgumentParser:
     if command.open_campaign is not None:
         parser.add_argument("--plan", metavar="FILE", help="save the plan to review it; run nothing")
         parser.add_argument("--apply", metavar="FILE", help="run a reviewed plan, only if nothing has moved since")
+        parser.add_argument("--follow", action="store_true", help="print what a few of the running jobs print")
         parser.add_argument("--only", metavar="RUN", action="append", help="run this run alone, e.g. colony_rich_0003")
     return parser
 

@@ -17,6 +17,7 @@ from prefect.utilities.annotations import opaque
 
 from simcampaign.engine.campaign import Campaign
 from simcampaign.engine.collect import complete_times, uncollected
+from simcampaign.engine.follow import Follower
 from simcampaign.engine.planning import Prepared
 from simcampaign.engine.retries import again
 from simcampaign.engine.submission import Submission, check_submission, submit_all
@@ -155,8 +156,11 @@ def _watch(
         return WatchEnd.ENDED
     table = ProgressTable(campaign.series.name)
     with TerminalProgress() as terminal:
+        follower = Follower(campaign, terminal.write) if CALLER.get().follow else None
 
         def show(progress: Progress) -> None:
+            if follower:
+                follower.look(arrays)
             terminal.show(progress)
             table.show(progress, last=not progress.active)
 

@@ -21,6 +21,9 @@ class Caller:
     command: str = ""
     """What the person typed; empty if the flow was not started from a command line."""
 
+    follow: bool = False
+    """True to print what running jobs print."""
+
     check: Callable[[Campaign, Prepared], None] = _accept
     """Called with each plan before it is claimed; raises to stop."""
 

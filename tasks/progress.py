@@ -116,6 +116,10 @@ class TerminalProgress:
         if self._console.is_terminal:
             self._bars.stop()
 
+    def write(self, line: str) -> None:
+        """Write a line of a job's log above the progress; nothing in it is taken for markup."""
+        self._console.out(line, highlight=False)
+
     def show(self, progress: Progress) -> None:
         """Show where the jobs are."""
         if self._console.is_terminal:

@@ -63,6 +63,10 @@ class Site(Protocol):
         """
         ...
 
+    def running(self, remote_id: str, most: int) -> Sequence[int]:
+        """Return indices of jobs that run now, at most ``most``."""
+        ...
+
     def details(self, remote_id: str) -> Sequence[JobReport]:
         """Return the ended jobs of an array that is over, with the times that ``status`` left out; it is asked once."""
         ...

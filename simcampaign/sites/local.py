@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from simcampaign.errors import ConfigError, Problem, SiteError, shorten
-from simcampaign.jobs import ArrayReport, ArraySpec, JobReport, JobSpec, Resources, job_environment
+from simcampaign.jobs import ArrayReport, ArraySpec, JobReport, JobSpec, JobState, Resources, job_environment
 from simcampaign.logfilter import filter_log, line_filter
 from simcampaign.sites import runner
 from simcampaign.sites.base import Capabilities
@@ -117,6 +117,14 @@ class LocalSite:
                 data = (self._directory(remote_id) / "out" / f"{index}.log").read_bytes()
                 if data:
                     yield index, filter_log(data, keep) if pattern else data
+
+    def running(self, remote_id: str, most: int) -> Sequence[int]:
+        """Return indices of jobs that run now, at most ``most``."""
+        name, directory = self._name(remote_id), self._directory(remote_id)
+        if not directory.exists():
+            return ()
+        last = {each.index: each.state for each in _read(name, _read_from(name, directory, 0), Cursor())[0]}
+        return [index for index, state in last.items() if state is JobState.RUNNING][:most]
 
     def details(self, remote_id: str) -> Sequence[JobReport]:
         """Return nothing: ``status`` told everything."""

@@ -39,7 +39,8 @@ def main() -> int:
     try:
         place = os.environ["BATCH_WORKING_URL"]
         file_set = os.environ["FILE_SET_NAME"]
-        index = int(os.environ["AWS_BATCH_JOB_ARRAY_INDEX"])
+        # AWS sets the first for jobs of an array only; ours is there for a single job, too.
+        index = int(os.environ.get("AWS_BATCH_JOB_ARRAY_INDEX") or os.environ["JOB_ARRAY_INDEX"])
         if "://" not in place:
             return run_model(Path(place), find_input(Path(place), file_set, index))
         return run_in_store(place, file_set, index)

@@ -154,6 +154,15 @@ class BatchSite:
         single = job is not None and not is_array(job)
         return read_logs(self._service, lambda index: remote_id if single else f"{remote_id}:{index}", indices, pattern)
 
+    def running(self, remote_id: str, most: int) -> Sequence[int]:
+        """Return indices of jobs that run now, at most ``most``."""
+        job = self._described(remote_id)
+        if job is None:
+            return ()
+        if not is_array(job):
+            return [0] if job["status"] == "RUNNING" else []
+        return [each.index for each in children(self._service, remote_id, "RUNNING")][:most]
+
     def details(self, remote_id: str) -> Sequence[JobReport]:
         """Return the jobs that finished, with their times; nothing if the service does not know the array any more."""
 

@@ -261,3 +261,9 @@ def test_a_cancelled_array_ends_as_cancelled(array: Any) -> None:
     report = look(site, job_id=job_id)
     cancelled = dict.fromkeys(range(2, 5), JobState.CANCELLED)
     assert states(report) == dict.fromkeys(range(2), JobState.FINISHED) | cancelled
+
+
+def test_running_children_are_asked_for_in_one_call(recorded: Recorded) -> None:
+    recorded.describes(parent(size=3))
+    recorded.lists(child(2, "RUNNING"), child(0, "RUNNING"), arrayJobId="a", jobStatus="RUNNING")
+    assert recorded.site().running("a", 1) == [2]
