@@ -18,9 +18,9 @@ ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def docs_prefect_api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Run one Prefect server, as ``prefect server start`` does, for the whole test session."""
+    """Run one Prefect server, as ``prefect server start`` does, for the tests of a module."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]

@@ -172,9 +172,9 @@ class Api:
         return found
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def prefect_api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
-    """Run one Prefect server for the whole test session."""
+    """Run one Prefect server for the tests of a module; an idle one takes most of a core."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
