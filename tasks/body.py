@@ -116,7 +116,8 @@ def _rounds(campaign: Campaign, watch: Callable[[Sequence[ArrayRow]], WatchEnd])
 def _plan_and_claim(campaign: Campaign, selected: NDArray[np.bool_] | None) -> tuple[Prepared, list[Submission]]:
     for attempt in range(1, CLAIM_TRIES + 1):
         prepared = steps.plan(whole(campaign), whole(selected))
-        CALLER.get().check(campaign, prepared)
+        if selected is None:  # another try is no longer the plan that was reviewed, but follows from it
+            CALLER.get().check(campaign, prepared)
         if prepared.held.runs:
             logger.warning("%s.", prepared.held)
         if not prepared.plan.jobs:
