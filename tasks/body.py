@@ -57,7 +57,10 @@ def run_campaign(campaign: Campaign) -> Outcome:
     with Interrupts().listening() as interrupts:
         steps.attach(whole(campaign))
         cancelled = _CancelledElsewhere()
-        submitted, end = _rounds(campaign, lambda arrays: _watch(campaign, arrays, interrupts, cancelled, command))
+        table = ProgressTable(campaign.series.name)
+        submitted, end = _rounds(
+            campaign, lambda arrays: _watch(campaign, arrays, table, interrupts, cancelled, command)
+        )
         collected = _collect(campaign)
         published = steps.summarise(whole(campaign), command)
         # Last, so that a campaign run that is killed before it has a summary leaves something to do.
@@ -149,13 +152,13 @@ def _submit(campaign: Campaign, prepared: Prepared, submissions: Sequence[Submis
 def _watch(
     campaign: Campaign,
     arrays: Sequence[ArrayRow],
+    table: ProgressTable,
     interrupts: Interrupts,
     cancelled: _CancelledElsewhere,
     command: str,
 ) -> WatchEnd:
     if not progress_of(campaign, arrays).active:
         return WatchEnd.ENDED
-    table = ProgressTable(campaign.series.name)
     with TerminalProgress() as terminal:
         follower = Follower(campaign, terminal.write) if CALLER.get().follow else None
 
