@@ -190,3 +190,16 @@ def test_without_a_server_prefect_starts_its_own_which_outlives_two_ctrl_c_that_
     assert "prefect server start" in terminal.text
     assert "Traceback" not in terminal.text
     assert re.search(r"Summary: .*SUMMARY.html", terminal.text)
+
+
+def test_a_run_that_took_too_long_is_tried_again_with_twice_the_time(place: Any, api: Any) -> None:
+    place.configure(
+        context={"timeout": 3, "attempts": 2},
+        series={"name": "slow", "seeds": "0", "conditions": conditions("nap:4", "ok")},
+    )
+    done = place.run("toy.yaml")
+    assert done.status == 0, done.text
+    assert "2 of 2 runs done" in done.out
+    assert sorted(place.noted()) == ["p 0", "p 0", "q 0"]
+    assert [run.split()[0] for run in place.noted("end")].count("p") == 1
+    assert api.flow_run("slow")["state"]["name"] == "Completed"
