@@ -118,7 +118,7 @@ class Kills:
         while True:
             driver = self.toy.driver(campaign)
             driver.stdin.write("go\n")
-            limit = longest if self.dice.random() < 0.5 else longest / 4
+            limit = longest if self.dice.random() < 0.5 else longest / 8
             timer = threading.Timer(self.dice.uniform(0, limit), driver.send_signal, [signal.SIGKILL])
             timer.start()
             said = driver.communicate()[0]
@@ -167,12 +167,12 @@ def test_drivers_killed_at_random_instants_start_every_run_exactly_once(toy: Any
 def test_drivers_killed_at_many_random_instants_start_every_run_exactly_once(toy: Any) -> None:
     kills = Kills(toy, seed=50)
     number = 0
-    while kills.kills < 60:
+    # How many kills come before the first job starts depends on the machine: go on until enough did.
+    while kills.kills < 60 or kills.in_submission < 5:
         campaign = kills.campaign(number)
         kills.run(campaign, longest=4.0)
         kills.check(campaign)
         number += 1
-    assert kills.in_submission >= 5, "too few kills came before the first job started"
 
 
 def runners(root: Path) -> list[psutil.Process]:
