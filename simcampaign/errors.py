@@ -6,8 +6,7 @@
     ├── ConflictError      the person: something moved since it was reviewed, or somebody else is at work on it
     ├── LocationError      the place that holds files: missing, not writable, full
     ├── SiteError          the place that computes: refuses, is misconfigured or answers nonsense
-    ├── NetworkError       the way there: unreachable, throttled, cut off
-    └── SimulationError    the model: a simulation failed
+    └── NetworkError       the way there: unreachable, throttled, cut off
 
 Every message names the field or job, the value and the reason; ``hint`` is the next command to type.
 """
@@ -99,10 +98,6 @@ class SiteError(SimcampaignError):
 
 class NetworkError(SimcampaignError):
     """A service could not be reached, or cut the connection; trying again may help."""
-
-
-class SimulationError(SimcampaignError):
-    """A simulation failed; the message has its key, cause, last log lines and how to run it again."""
 
 
 def shorten(text: str, width: int = 120) -> str:

@@ -18,9 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-import platformdirs
-
 from simcampaign.errors import LocationError
+from simcampaign.places import cache_folder
 
 KeyLists = Iterator[list[str]]
 """Keys, as many at once as were found together."""
@@ -85,7 +84,7 @@ class Listing:
 
         ``folder`` holds the records (default: the user's cache folder); ``clock`` gives nanoseconds since the epoch.
         """
-        folder = folder or platformdirs.user_cache_path("simcampaign") / "listings"
+        folder = folder or cache_folder() / "listings"
         listing = cls(root, folder / f"{hashlib.sha256(os.fsencode(root)).hexdigest()[:32]}.json", clock)
         listing._load()
         return listing
