@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator
 from pydantic.functional_validators import AfterValidator
 
-from configs.quantities import STRICT, Count, Positive, Text
+from simcampaign.fields import STRICT, Count, Positive, Price, Text
 from simcampaign.jobs import Resources
 from simcampaign.retry import Limits
 from simcampaign.sites.batch import BatchSite
@@ -66,15 +66,6 @@ def _check_array_size(size: int) -> int:
     if not 2 <= size <= 10_000:
         raise ValueError("must be 2 to 10000: AWS Batch takes no other arrays")
     return size
-
-
-def _check_price(price: float) -> float:
-    if not 0 <= price < float("inf"):
-        raise ValueError("must be 0 or more")
-    return price
-
-
-Price = Annotated[float, AfterValidator(_check_price)]
 
 
 @dataclass

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from configs.mistakes import did_you_mean
 from configs.patterns import Pattern, PatternError, read_pattern
 from configs.samples import draw_sample
 from configs.tables import read_conditions
 from configs.variables import MAX_VALUES, expand_values
 from simcampaign.errors import Problem
+from simcampaign.mistakes import did_you_mean
 
 GENERATORS = ("product", "zip", "latin_hypercube", "sobol", "from_csv", "from_file")
 """The ways to make conditions; each comes with the optional fields of ``EXTRAS``."""

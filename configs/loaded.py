@@ -13,11 +13,11 @@ from pydantic import TypeAdapter, ValidationError
 
 from configs.conditions import anchor
 from configs.documents import write_yaml
-from configs.mistakes import did_you_mean, explain
 from configs.references import escape_references, resolve_references
 from configs.series import Expanding
 from configs.sources import PARTS, Composed, compose
 from simcampaign.errors import ConfigError, Problem
+from simcampaign.mistakes import did_you_mean, explain
 from simcampaign.series import Series
 
 C = TypeVar("C")

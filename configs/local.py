@@ -11,7 +11,7 @@ from typing import Annotated
 import psutil
 from pydantic.functional_validators import AfterValidator
 
-from configs.quantities import STRICT, Command, Count, Positive, Text, split_command
+from simcampaign.fields import STRICT, Command, Count, Positive, Text, split_command
 
 PLACEHOLDERS = ("input", "output", "seeds", "index", "job_id", "model", "image", "working", "python")
 """What a command may name in braces, filled in per job; ``python`` is the interpreter that runs the flow."""

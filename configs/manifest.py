@@ -7,9 +7,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from configs.quantities import STRICT, Name, PathKey, Text
+from configs.names import Name, PathKey
 from configs.series import Conditions, Expanding, InitConfig, Seeds
 from simcampaign.errors import Problem
+from simcampaign.fields import STRICT, Text
 from simcampaign.series import ALL_GROUPS, Series
 
 

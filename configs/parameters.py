@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from configs.quantities import STRICT, Command, Count, Name, Positive, split_command
+from configs.names import Name
+from simcampaign.fields import STRICT, Command, Count, Positive, split_command
 
 
 @dataclass

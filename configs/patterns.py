@@ -7,7 +7,7 @@ import string
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from configs.mistakes import did_you_mean
+from simcampaign.mistakes import did_you_mean
 
 _LONG_NUMBER = re.compile("[0-9]{4}")
 

@@ -12,9 +12,9 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from configs.mistakes import did_you_mean
 from configs.overrides import get_path, split_path
 from simcampaign.errors import ConfigError, Problem
+from simcampaign.mistakes import did_you_mean
 
 _REFERENCE = re.compile(r"\$(?P<escaped>\$\{)|\$\{(?P<inner>[^${}]*)\}|(?P<broken>\$\{)")
 _SECRET = re.compile(r"\$(?P<escaped>\$\{)|\$\{secret:(?P<name>[^${}]*)\}")

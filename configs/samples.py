@@ -7,9 +7,9 @@ import warnings
 from collections.abc import Mapping
 from typing import Any
 
-from configs.mistakes import did_you_mean
 from configs.variables import MAX_VALUES
 from simcampaign.errors import ABSENT, Problem
+from simcampaign.mistakes import did_you_mean
 
 _FIELDS = ("variables", "n", "seed")
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from configs.mistakes import did_you_mean
 from simcampaign.errors import ABSENT, Problem
+from simcampaign.mistakes import did_you_mean
 
 MAX_SEEDS = 10**6
 """A series holds at most this many seeds: what one campaign is built for."""

@@ -13,10 +13,11 @@ from pydantic import SkipValidation, TypeAdapter
 from typing_extensions import Doc
 
 from configs.conditions import Expanded, expand_conditions
-from configs.mistakes import did_you_mean
-from configs.quantities import STRICT, Name, PathKey
+from configs.names import Name, PathKey
 from configs.seeds import expand_seeds, seed_places
 from simcampaign.errors import ConfigError, Problem
+from simcampaign.fields import STRICT
+from simcampaign.mistakes import did_you_mean
 from simcampaign.series import ALL_GROUPS, Init, Series
 
 # Seeds and conditions are checked by expand(), which knows where in a generator a mistake is; checking 10^5 conditions

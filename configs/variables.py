@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
-from configs.mistakes import did_you_mean
 from simcampaign.errors import Problem
+from simcampaign.mistakes import did_you_mean
 
 MAX_VALUES = 10**6
 """Values of a variable, and conditions of a generator, are at most this many: what one campaign is built for."""

@@ -57,13 +57,24 @@ class Resources:
     """What one job needs; all jobs of an array have the same."""
 
     cpus: float = 1.0
-    """Cores."""
+    """Cores of each rank."""
 
     memory_mb: int | None = None
-    """Memory in MiB; None for no limit."""
+    """Memory of the whole job in MiB; None for no limit."""
 
     timeout_seconds: float | None = None
     """Wall time in seconds; None for no limit."""
+
+    ranks: int = 1
+    """Processes that share the work, started together, as by ``mpirun``."""
+
+    gpus: int = 0
+    """GPUs of the whole job."""
+
+    @property
+    def cores(self) -> float:
+        """Cores of the whole job."""
+        return self.cpus * self.ranks
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +122,13 @@ class ArraySpec:
 
     model: str = ""
     image: str = ""
+
+    directory: str = ""
+    """Where each job is started; the same words in braces are replaced. Empty: where the submitter is, and in a
+    container where its image says."""
+
+    options: Mapping[str, object] = field(default_factory=dict)
+    """What this array alone asks of its site: fields of the site's own options, e.g. ``{"partition": "long"}``."""
 
 
 @dataclass(frozen=True, slots=True)

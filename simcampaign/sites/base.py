@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, ClassVar, Protocol, Self
 
 from simcampaign.jobs import ArrayReport, ArraySpec, JobReport, Resources
+from simcampaign.sites.hosts.base import Host
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +20,54 @@ class Capabilities:
     adopts: bool = False
     """True if ``submit`` of an array whose name the site already knows returns the known one instead of a second."""
 
+    arrays: bool = True
+    """True if the backend itself knows arrays, so that one call submits any number of jobs."""
+
+    cancels_jobs: bool = True
+    """True if single jobs of an array can be cancelled."""
+
+    live_logs: bool = True
+    """True if what a job prints can be read while it runs."""
+
+    cost: bool = False
+    """True if jobs cost money here."""
+
+    queues: bool = False
+    """True if the site has partitions or queues to choose from."""
+
+    tried: bool = True
+    """False if the backend was written from its documentation alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that a look at a site's health found."""
+
+    subject: str
+    """What was looked at, e.g. ``scratch``."""
+
+    fine: bool | None
+    """False if jobs will fail for it; None if it is only worth knowing."""
+
+    detail: str
+    """What was found, and what to do about it if it is not fine."""
+
+
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """A partition or queue of a site; None where the scheduler does not tell."""
+
+    name: str
+    state: str
+    nodes: int | None = None
+    nodes_used: int | None = None
+    cores: int | None = None
+    cores_used: int | None = None
+    memory_mb: int | None = None
+    memory_used_mb: int | None = None
+    max_seconds: float | None = None
+    default: bool = False
+
 
 class Site(Protocol):
     """Where jobs run.
@@ -29,6 +78,19 @@ class Site(Protocol):
 
     name: str
     capabilities: Capabilities
+    options: ClassVar[type[Any]]
+    """The dataclass, validated by pydantic, of what a person writes about such a site in ``sites.toml``."""
+
+    host: Host | None
+    """Where its jobs find files; None if they reach no directory of ours."""
+
+    scratch: str
+    """Directory on ``host`` for files that have no location, e.g. of single jobs; absolute, or below ``~``."""
+
+    @classmethod
+    def configure(cls, name: str, options: Any) -> Self:
+        """Make a site of what a person wrote; the backend is not asked yet. Raises ``ConfigError``."""
+        ...
 
     def check(self, array: ArraySpec) -> None:
         """Raise ``SiteError`` if the array could not run here: no such command, more resources than there are.
@@ -42,7 +104,10 @@ class Site(Protocol):
         ...
 
     def find(self, name: str) -> str | None:
-        """Return the remote id of the array with this name, or None if the site has never seen it."""
+        """Return the remote id of the array with this name, or None if the site has never seen it.
+
+        After None no job of that array can start any more, even if its submission was still under way.
+        """
         ...
 
     def status(self, cursors: Mapping[str, str]) -> Mapping[str, ArrayReport]:
@@ -75,10 +140,24 @@ class Site(Protocol):
         """Return what a job with these resources costs for an hour, in the user's currency."""
         ...
 
-    def cancel(self, remote_id: str) -> None:
-        """End what has not finished; returns when the request is accepted, not when it is done."""
+    def cancel(self, remote_id: str, indices: Sequence[int] | None = None) -> None:
+        """End what has not finished, of all jobs or of those with these indices.
+
+        Returns when the request is accepted, not when it is done.
+        """
         ...
 
     def clean(self, remote_id: str) -> None:
         """Remove the site's own files of an array that is over."""
+        ...
+
+    def queues(self) -> Sequence[Queue]:
+        """Return the partitions or queues that jobs can be sent to, with what they have and use; none if it has none."""
+        ...
+
+    def doctor(self) -> Iterator[Finding]:
+        """Look whether jobs can run here: reachable, may submit, arrays, scratch writable, versions, limits.
+
+        Yields each finding as it is made and goes on after a bad one; raises nothing for a site that is not well.
+        """
         ...

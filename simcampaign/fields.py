@@ -1,4 +1,4 @@
-"""The types that fields of several configs share."""
+"""The types that fields of configs and of sites' options share."""
 
 from __future__ import annotations
 
@@ -7,8 +7,6 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, ConfigDict, Field
 from pydantic.functional_validators import AfterValidator
-
-from simcampaign.series import key_fault
 
 STRICT = ConfigDict(use_attribute_docstrings=True, extra="forbid", revalidate_instances="always")
 """How every config is validated: docstrings are the help, unknown fields are refused, instances are checked again."""
@@ -20,35 +18,17 @@ def _refuse_bool(value: object) -> object:
     return value
 
 
-def _check_path_key(key: str) -> str:
-    for part in key.split("/"):
-        fault = key_fault(part)
-        if fault:
-            raise ValueError(f"{part!r} {fault}" if part else "must not be empty, start or end with '/', or hold '//'")
-    return key
-
-
-def _check_name(name: str) -> str:
-    fault = key_fault(name)
-    if fault:
-        raise ValueError(fault)
-    return name
-
-
 Count = Annotated[int, BeforeValidator(_refuse_bool), Field(ge=1)]
 """An integer, 1 or more."""
 
 Positive = Annotated[float, BeforeValidator(_refuse_bool), Field(gt=0, allow_inf_nan=False)]
 """A finite number greater than 0."""
 
+Price = Annotated[float, BeforeValidator(_refuse_bool), Field(ge=0, allow_inf_nan=False)]
+"""A finite number, 0 or more."""
+
 Text = Annotated[str, Field(min_length=1)]
 """Text that is not empty."""
-
-Name = Annotated[str, AfterValidator(_check_name)]
-"""Text that is safe as part of a file name."""
-
-PathKey = Annotated[str, AfterValidator(_check_path_key)]
-"""The place of a file below a location: names joined by ``/``."""
 
 
 def split_command(command: str | list[str]) -> tuple[str, ...]:
