@@ -152,7 +152,7 @@ class Site(Protocol):
         ...
 
     def queues(self) -> Sequence[Queue]:
-        """Return the partitions or queues that jobs can be sent to, with what they have and use; none if it has none."""
+        """Return the partitions or queues that jobs can be sent to, with what they have and use; none elsewhere."""
         ...
 
     def doctor(self) -> Iterator[Finding]:

@@ -157,7 +157,7 @@ def test_every_field_is_documented() -> None:
         "context.platform (EC2 or FARGATE; default EC2)",
         "context.tags (mapping of text to text; default {})",
         "context.max_array_size (integer (1 or more); default 10000)",
-        "context.price_per_gb_hour (number; default 0.0)",
+        "context.price_per_gb_hour (number (0 or more); default 0.0)",
     ):
         assert f"  {line}\n    " in text
 
