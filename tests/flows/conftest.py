@@ -9,18 +9,16 @@ import signal
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import httpx
 import pytest
 
-from simcampaign.sites import runner
+from tests.support import is_idle, until
 
-T = TypeVar("T")
 ROOT = Path(__file__).parents[2]
 PATIENCE = 90.0
 TEMPLATE = """\
@@ -110,30 +108,6 @@ class Place:
         self.let_go()
         for directory in (Path(self.environment["SIMCAMPAIGN_HOME"]) / "local/arrays").glob("*"):
             until(lambda: is_idle(directory))  # noqa: B023 - called at once
-
-
-def is_idle(directory: Path) -> bool:
-    try:
-        lock = runner.take_lock(str(directory))
-    except FileNotFoundError:
-        return True
-    if lock is not None:
-        os.close(lock)
-    return lock is not None
-
-
-def until(look: Callable[[], T]) -> T:
-    """Look again and again until there is something to see."""
-    deadline = time.monotonic() + PATIENCE
-    while not (seen := look()):
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.02)
-    return seen
-
-
-@pytest.fixture(name="until")
-def until_fixture() -> Callable[[Callable[[], T]], T]:
-    return until
 
 
 @pytest.fixture

@@ -10,11 +10,11 @@ import select
 import signal
 import subprocess
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-Until = Callable[[Callable[[], Any]], Any]
+from tests.support import until
+
 GROUPS = {"groups": {"first": "", "second": ""}}
 
 
@@ -32,7 +32,7 @@ def named(place: Any, name: str, **series: Any) -> str:
 
 
 def test_a_partial_campaign_shows_phases_and_failures_and_the_printed_command_completes_it(
-    place: Any, api: Any, until: Until
+    place: Any, api: Any
 ) -> None:
     name = named(place, "partly", seeds="0-19", conditions=conditions("ok", "once"), **GROUPS)
     done = place.run("toy.yaml")
@@ -83,7 +83,7 @@ def typed(place: Any, command: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(shell, cwd=place.root, env=place.environment, capture_output=True, text=True, check=False)
 
 
-def test_a_flow_that_is_killed_leaves_its_jobs_and_the_next_one_attaches(place: Any, api: Any, until: Until) -> None:
+def test_a_flow_that_is_killed_leaves_its_jobs_and_the_next_one_attaches(place: Any, api: Any) -> None:
     name = named(place, "killed", conditions=conditions("ok", "hold"), **GROUPS)
     process = place.start("toy.yaml")
     until(lambda: len(place.noted()) == 5)
@@ -141,9 +141,7 @@ class Terminal:
         return self.process.returncode
 
 
-def test_ctrl_c_once_leaves_the_jobs_running_and_cancelling_in_prefect_cancels_them(
-    place: Any, api: Any, until: Until
-) -> None:
+def test_ctrl_c_once_leaves_the_jobs_running_and_cancelling_in_prefect_cancels_them(place: Any, api: Any) -> None:
     name = named(place, "pressed", conditions=conditions("ok", "hold"), **GROUPS)
     terminal = Terminal(place, "toy.yaml")
     terminal.await_text("2 running", "3 finished")

@@ -6,12 +6,11 @@ import pickle
 import runpy
 import subprocess
 import sys
-import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from simcampaign.engine.campaign import Campaign, Settings
 from simcampaign.jobs import Resources
@@ -22,8 +21,6 @@ from simcampaign.storage import Location
 from tests.integration.proxy import Proxy
 from tests.integration.services.aws import ACCOUNT, QUEUE, REGION, Aws
 
-T = TypeVar("T")
-PATIENCE = 60.0
 DRIVER = Path(__file__).parents[1] / "simcampaign" / "engine" / "drive.py"
 TEMPLATE = """\
 {% for c in conditions %}
@@ -140,12 +137,3 @@ class Played:
         assert listed == {f"{run},{extension}" for run in wanted for extension in "ab"}
         assert len(manifest) == 1 + len(listed)
         assert campaign.ledger.arrays(campaign.id, open_only=True) == []
-
-
-def until(look: Callable[[], T]) -> T:
-    """Look again and again until there is something to see."""
-    deadline = time.monotonic() + PATIENCE
-    while not (seen := look()):
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.05)
-    return seen

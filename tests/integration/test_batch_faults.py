@@ -14,7 +14,6 @@ from simcampaign.engine.reconcile import look, reconcile
 from simcampaign.errors import NetworkError, SiteError
 from simcampaign.jobs import JobState
 from simcampaign.ledger import ArrayState
-from tests.integration.campaigns import until
 from tests.integration.proxy import (
     DELIVERED_TWICE,
     GARBLED,
@@ -25,6 +24,7 @@ from tests.integration.proxy import (
     Fault,
 )
 from tests.integration.services.aws import REGION
+from tests.support import until
 
 SLOW = Fault(seconds=1.5)
 

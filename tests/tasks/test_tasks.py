@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import signal
 import sys
-import time
-from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -28,6 +26,7 @@ from tasks.body import final_state
 from tasks.interrupts import Interrupts
 from tasks.outcome import Outcome
 from tasks.progress import TerminalProgress
+from tests.support import until
 
 
 def outcome(**changes: Any) -> Outcome:
@@ -84,13 +83,6 @@ def test_without_a_terminal_changes_are_printed_but_not_too_often(capsys: pytest
             states = {JobState.RUNNING: 4 - finished, JobState.FINISHED: finished}
             progress.show(Progress({"_": {state: count for state, count in states.items() if count}}))
     assert capsys.readouterr().err.splitlines() == ["jobs: all: 4 running", "jobs: all: 4 finished"]
-
-
-def until(look: Callable[[], Any]) -> None:
-    deadline = time.monotonic() + 30
-    while not look():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.02)
 
 
 @pytest.mark.parametrize("terminate", [True, False])

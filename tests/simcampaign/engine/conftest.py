@@ -7,23 +7,20 @@ import pickle
 import runpy
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import pytest
 
 from simcampaign.engine.campaign import Campaign, Settings
 from simcampaign.layout import Layout
 from simcampaign.series import Series
-from simcampaign.sites import runner
 from simcampaign.sites.local import LocalSite
 from simcampaign.storage import Location
+from tests.support import is_idle, until
 
-T = TypeVar("T")
-PATIENCE = 60.0
 MODEL = Path(__file__).parents[2] / "toy_model.py"
 DRIVER = Path(__file__).with_name("drive.py")
 TEMPLATE = """\
@@ -122,30 +119,6 @@ class Toy:
         self.let_go()
         for directory in (self.site.root / "arrays").glob("*"):
             until(lambda: not directory.exists() or is_idle(directory))  # noqa: B023 - called at once
-
-
-def is_idle(directory: Path) -> bool:
-    try:
-        lock = runner.take_lock(str(directory))
-    except FileNotFoundError:
-        return True
-    if lock is not None:
-        os.close(lock)
-    return lock is not None
-
-
-def until(look: Callable[[], T]) -> T:
-    """Look again and again until there is something to see."""
-    deadline = time.monotonic() + PATIENCE
-    while not (seen := look()):
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.01)
-    return seen
-
-
-@pytest.fixture(name="until")
-def until_fixture() -> Callable[[Callable[[], T]], T]:
-    return until
 
 
 @pytest.fixture

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 from simcampaign.engine.collect import uncollected
 from simcampaign.engine.follow import MOST, Follower
 from simcampaign.engine.reconcile import look
+from tests.support import until
 
 CHATTY = """
 import os, sys, time
@@ -23,7 +23,7 @@ print("ne")
 """
 
 
-def test_each_line_is_shown_once_when_it_is_whole(toy: Any, until: Callable[[Callable[[], Any]], Any]) -> None:
+def test_each_line_is_shown_once_when_it_is_whole(toy: Any) -> None:
     campaign = toy.campaign("ok", [0, 1])
     gate = toy.root / "gate"
     command = (sys.executable, "-c", CHATTY, str(gate))

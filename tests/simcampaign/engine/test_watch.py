@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +15,7 @@ from simcampaign.errors import SiteError
 from simcampaign.jobs import JobState
 from simcampaign.ledger import ArrayState
 from simcampaign.series import Init
-
-Until = Callable[[Callable[[], Any]], Any]
+from tests.support import until
 
 
 def submitted(toy: Any, campaign: Any) -> None:
@@ -48,7 +46,7 @@ def test_jobs_go_on_after_the_watch_unless_they_are_to_be_terminated(toy: Any) -
     assert toy.noted().count("hold 0") == 1
 
 
-def test_jobs_that_ended_while_nobody_watched_are_found_and_collected(toy: Any, until: Until) -> None:
+def test_jobs_that_ended_while_nobody_watched_are_found_and_collected(toy: Any) -> None:
     submitted(toy, toy.campaign("ok exit3", [0]))
     until(lambda: len(list((toy.site.root / "arrays").glob("*/out/*.log"))) == 2)
     toy.end()
@@ -61,7 +59,7 @@ def test_jobs_that_ended_while_nobody_watched_are_found_and_collected(toy: Any, 
     assert is_settled(campaign)
 
 
-def test_cancelled_runs_are_missing_not_failed_and_run_again(toy: Any, until: Until) -> None:
+def test_cancelled_runs_are_missing_not_failed_and_run_again(toy: Any) -> None:
     campaign = toy.campaign("hold", [0, 1, 2])
     submitted(toy, campaign)
     until(lambda: len(toy.noted()) == 2)
@@ -71,7 +69,7 @@ def test_cancelled_runs_are_missing_not_failed_and_run_again(toy: Any, until: Un
     assert toy.run(toy.campaign("hold", [0, 1, 2])).plan.complete
 
 
-def test_a_watch_can_be_stopped_and_leaves_the_jobs_alone(toy: Any, until: Until) -> None:
+def test_a_watch_can_be_stopped_and_leaves_the_jobs_alone(toy: Any) -> None:
     campaign = toy.campaign("hold", [0])
     submitted(toy, campaign)
     until(toy.noted)
@@ -96,7 +94,7 @@ def test_progress_is_told_per_group_as_it_happens(toy: Any) -> None:
 
 
 def test_a_look_that_fails_changes_no_state(
-    toy: Any, until: Until, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    toy: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     campaign = toy.campaign("hold nap:0", [0], retries=3, retry_delay=0.3)
     submitted(toy, campaign)
@@ -123,7 +121,7 @@ def test_a_look_that_fails_changes_no_state(
     assert len(toy.noted()) == 2
 
 
-def test_an_array_that_the_site_no_longer_knows_is_lost_never_finished(toy: Any, until: Until) -> None:
+def test_an_array_that_the_site_no_longer_knows_is_lost_never_finished(toy: Any) -> None:
     campaign = toy.campaign("hold", [0])
     submitted(toy, campaign)
     until(toy.noted)
@@ -138,7 +136,7 @@ def test_an_array_that_the_site_no_longer_knows_is_lost_never_finished(toy: Any,
     assert toy.run(toy.campaign("hold", [0])).plan.complete, "its files are there, so it is done all the same"
 
 
-def test_cleaning_keeps_the_files_of_arrays_that_are_not_over(toy: Any, until: Until) -> None:
+def test_cleaning_keeps_the_files_of_arrays_that_are_not_over(toy: Any) -> None:
     for name in ("old_start.xml", "old_start.csv"):
         path = toy.working / "old/inits/inits.TOY" / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -169,7 +167,7 @@ def open_arrays(campaign: Any) -> list[Any]:
     return found
 
 
-def test_an_array_that_cannot_be_read_does_not_hide_the_others(toy: Any, until: Until) -> None:
+def test_an_array_that_cannot_be_read_does_not_hide_the_others(toy: Any) -> None:
     for seeds in ([0], [1]):
         submitted(toy, toy.campaign("ok", seeds))
     toy.end()

@@ -1,0 +1,34 @@
+"""What tests of many rooms need."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+from simcampaign.sites import runner
+
+T = TypeVar("T")
+PATIENCE = 60.0
+
+
+def until(look: Callable[[], T], patience: float = PATIENCE) -> T:
+    """Look again and again until there is something to see, and return it."""
+    deadline = time.monotonic() + patience
+    while not (seen := look()):
+        assert time.monotonic() < deadline, f"waited {patience:.0f} s in vain"
+        time.sleep(0.01)
+    return seen
+
+
+def is_idle(directory: Path) -> bool:
+    """Say whether no runner is at work in an array's directory."""
+    try:
+        lock = runner.take_lock(str(directory))
+    except FileNotFoundError:
+        return True
+    if lock is not None:
+        os.close(lock)
+    return lock is not None
