@@ -1,0 +1,1 @@
+"""Clusters: a scheduler's own arrays, on this host or over ssh."""
