@@ -31,7 +31,7 @@ from rich.table import Table
 
 from benchmarks.peer import PEER, PeerUnavailable, environment
 from simcampaign.jobs import ArraySpec, JobSpec, JobState, Resources
-from simcampaign.sites.batch import BatchSite
+from simcampaign.sites.batch import BatchOptions, BatchSite
 from simcampaign.storage import Location
 from tests.integration.proxy import Proxy
 from tests.integration.services.aws import ACCOUNT, QUEUE, REGION, Aws, aws_server
@@ -58,7 +58,7 @@ class Measured:
 
 def ours(aws: Aws, proxy: Proxy, jobs: int) -> Measured:
     """Submit, watch and read the logs with our site."""
-    site = BatchSite(account=ACCOUNT, region=REGION, user="ours", queue=QUEUE)
+    site = BatchSite(BatchOptions(account=ACCOUNT, region=REGION, user="ours", queue=QUEUE))
     specs = [
         JobSpec(index, f"bench_{index}", f"{WORKING}inputs/bench_{index}.txt", str(index)) for index in range(jobs)
     ]

@@ -2,70 +2,24 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
-from typing import Annotated, Literal
+from typing import Annotated
 
-from pydantic import BeforeValidator
 from pydantic.functional_validators import AfterValidator
 
 from simcampaign.fields import STRICT, Count, Positive, Price, Text
 from simcampaign.jobs import Resources
 from simcampaign.retry import Limits
-from simcampaign.sites.batch import BatchSite
+from simcampaign.sites.batch import BatchOptions, BatchSite
+from simcampaign.sites.batch.definition import Platform
+from simcampaign.sites.batch.options import LARGEST_ARRAY, AccountNumber, ArraySize, Attempts, Region, Timeout, User
 from simcampaign.sites.batch.sizes import FARGATE_MEMORY_MB
-
-_ACCOUNT_DIGITS = 12
-_USER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-_REGION = re.compile(r"[a-z]{2}(-[a-z]+)+-\d+")
 
 
 def _check_bucket(location: str) -> str:
     if not location.startswith("s3://"):
         raise ValueError("jobs of AWS Batch reach s3:// only; for a directory use the flow run_local_simulations")
     return location
-
-
-def _read_account(value: object) -> object:
-    """Take a number as it was meant; one that has lost its zeros, or was read as octal, cannot be."""
-    whole = isinstance(value, int) and not isinstance(value, bool) and len(str(value)) == _ACCOUNT_DIGITS
-    return str(value) if whole else value
-
-
-def _check_account(account: str) -> str:
-    if not re.fullmatch(rf"\d{{{_ACCOUNT_DIGITS}}}", account):
-        raise ValueError("must be the 12 digits of an AWS account, in quotes")
-    return account
-
-
-def _check_user(user: str) -> str:
-    if not _USER.fullmatch(user):
-        raise ValueError("must be 1 to 64 letters, digits and . _ -, and start with a letter or digit")
-    return user
-
-
-def _check_region(region: str) -> str:
-    if not _REGION.fullmatch(region):
-        raise ValueError("is no region of AWS, such as us-east-1")
-    return region
-
-
-def _check_attempts(attempts: int) -> int:
-    if attempts > 10:
-        raise ValueError("must be 10 or less: AWS Batch takes no more")
-    return attempts
-
-
-def _check_timeout(seconds: float) -> float:
-    if seconds < 60:
-        raise ValueError("must be 60 s or more: AWS Batch takes no less")
-    return seconds
-
-
-def _check_array_size(size: int) -> int:
-    if not 2 <= size <= 10_000:
-        raise ValueError("must be 2 to 10000: AWS Batch takes no other arrays")
-    return size
 
 
 @dataclass
@@ -83,13 +37,13 @@ class BatchContextConfig:
     template_location: Text
     """Directory or s3:// address that holds the templates."""
 
-    account: Annotated[str, BeforeValidator(_read_account), AfterValidator(_check_account)]
+    account: AccountNumber
     """Number of the AWS account: 12 digits, in quotes."""
 
-    region: Annotated[Text, AfterValidator(_check_region)]
+    region: Region
     """Region of AWS, such as us-east-1."""
 
-    user: Annotated[str, AfterValidator(_check_user)]
+    user: User
     """First part of the names of images, job definitions and jobs: theirs is (registry)/(user)/(image)."""
 
     vcpus: Positive
@@ -107,15 +61,15 @@ class BatchContextConfig:
     registry: str | None = None
     """Where images are; null for the account's own registry in the region, empty for none."""
 
-    platform: Literal["EC2", "FARGATE"] = "EC2"
+    platform: Platform = "EC2"
     """What the machines of the queue are."""
 
-    attempts: Annotated[Count, AfterValidator(_check_attempts)] = 1
+    attempts: Attempts = 1
     """How often a run is tried before it is given up, and how often AWS Batch itself starts a job whose machine is
     taken away. A run that ran out of memory or time is tried again with twice as much; one whose model failed is not
     tried again."""
 
-    timeout: Annotated[Positive, AfterValidator(_check_timeout)] | None = None
+    timeout: Timeout | None = None
     """Seconds after which a job is stopped, 60 or more; null sets no limit."""
 
     tags: dict[str, str] = field(default_factory=dict)
@@ -124,7 +78,7 @@ class BatchContextConfig:
     fallback_queue: Text | None = None
     """Name of the queue that is used once jobs wait in the first one without being started; null for none."""
 
-    max_array_size: Annotated[Count, AfterValidator(_check_array_size)] = 10_000
+    max_array_size: ArraySize = LARGEST_ARRAY
     """Most jobs in one array; a group with more is split."""
 
     price_per_vcpu_hour: Price = 0.0
@@ -144,7 +98,7 @@ class BatchContextConfig:
 
     def site(self) -> BatchSite:
         """Return the site that this context describes."""
-        return BatchSite(
+        options = BatchOptions(
             account=self.account,
             region=self.region,
             user=self.user,
@@ -159,3 +113,4 @@ class BatchContextConfig:
             price_per_vcpu_hour=self.price_per_vcpu_hour,
             price_per_gb_hour=self.price_per_gb_hour,
         )
+        return BatchSite(options)

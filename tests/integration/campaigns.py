@@ -16,7 +16,7 @@ from simcampaign.engine.campaign import Campaign, Settings
 from simcampaign.jobs import Resources
 from simcampaign.layout import Layout
 from simcampaign.series import Series
-from simcampaign.sites.batch.site import BatchSite
+from simcampaign.sites.batch import BatchOptions, BatchSite
 from simcampaign.storage import Location
 from tests.integration.proxy import Proxy
 from tests.integration.services.aws import ACCOUNT, QUEUE, REGION, Aws
@@ -80,8 +80,10 @@ class Played:
 
     def site(self, **options: Any) -> BatchSite:
         """The site; names of jobs begin with this place's bucket."""
-        given = {"queue": QUEUE, "settle_seconds": SETTLE_SECONDS, **options}
-        return BatchSite(account=ACCOUNT, region=REGION, user=self.bucket, **given)
+        given = {"queue": QUEUE, **options}
+        settle_seconds = given.pop("settle_seconds", SETTLE_SECONDS)
+        wanted = BatchOptions(account=ACCOUNT, region=REGION, user=self.bucket, **given)
+        return BatchSite(wanted, settle_seconds=settle_seconds)
 
     def run(self, campaign: Campaign) -> Any:
         """Run a campaign from its manifest to its summary; returns what was published."""

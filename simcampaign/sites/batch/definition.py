@@ -88,10 +88,10 @@ def _container(account: Account, array: ArraySpec) -> dict[str, Any]:
 
 
 def _requirements(resources: Resources) -> list[dict[str, str]]:
-    return [
-        {"type": "VCPU", "value": f"{resources.cpus:g}"},
-        {"type": "MEMORY", "value": str(resources.memory_mb)},
-    ]
+    wanted = [("VCPU", f"{resources.cores:g}"), ("MEMORY", str(resources.memory_mb))]
+    if resources.gpus:
+        wanted.append(("GPU", str(resources.gpus)))
+    return [{"type": kind, "value": value} for kind, value in wanted]
 
 
 def _exits() -> list[dict[str, str]]:

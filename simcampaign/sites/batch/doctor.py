@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from simcampaign.errors import NetworkError, SiteError, shorten
+from simcampaign.errors import NetworkError, SiteError
 from simcampaign.sites.batch.causes import STUCK_REASON
+from simcampaign.sites.batch.queues import describe_machines, describe_queue, fault_of_machines, fault_of_queue, said_of
 from simcampaign.sites.batch.states import Tally, is_array
 
 if TYPE_CHECKING:
@@ -83,41 +84,15 @@ class Doctor:
 
 def diagnose(service: Service, queue: str, job: Mapping[str, Any]) -> Diagnosis:
     """Find out why a job is not started: what its queue and the machines behind it are, and who is ahead of it."""
-    found = service.batch("describe_job_queues", jobQueues=[queue])["jobQueues"]
-    if not found:
+    found = describe_queue(service, queue)
+    if found is None:
         return Diagnosis("the queue does not exist any more", stuck=True)
-    if found[0].get("state") == "DISABLED" or found[0].get("status") == "INVALID":
-        return Diagnosis(_said(f"the queue is {found[0]['state']}, {found[0].get('status')}", found[0]), stuck=True)
-    faults = _machine_faults(service, found[0], _vcpus(job))
-    if faults is not None:
-        return Diagnosis(faults, stuck=True)
-    return _place_in_queue(service, queue, job)
-
-
-def _machine_faults(service: Service, queue: Mapping[str, Any], vcpus: float) -> str | None:
-    """Return what keeps every compute environment of a queue from running a job; None if one of them could."""
-    names = [each["computeEnvironment"] for each in queue.get("computeEnvironmentOrder", ())]
-    if not names:
-        return "the queue has no compute environment"
-    answer = service.batch("describe_compute_environments", computeEnvironments=names)
-    faults = [_machine_fault(each, vcpus) for each in answer["computeEnvironments"]]
-    return None if None in faults else "; ".join(filter(None, faults))
-
-
-def _machine_fault(machines: Mapping[str, Any], vcpus: float) -> str | None:
-    name = f"compute environment {machines['computeEnvironmentName']}"
-    if machines.get("state") == "DISABLED":
-        return _said(f"{name} is DISABLED", machines)
-    if machines.get("status") == "INVALID":
-        return _said(f"{name} is INVALID", machines)
-    most = (machines.get("computeResources") or {}).get("maxvCpus")
-    if most is not None and most < vcpus:
-        return f"{name} has at most {most} vCPUs, a job needs {vcpus:g}"
-    return None
+    fault = fault_of_queue(found) or fault_of_machines(describe_machines(service, found), _vcpus(job))
+    return Diagnosis(fault, stuck=True) if fault else _place_in_queue(service, queue, job)
 
 
 def _place_in_queue(service: Service, queue: str, job: Mapping[str, Any]) -> Diagnosis:
-    said = _said("no machine was started for it yet", job)
+    said = said_of("no machine was started for it yet", job)
     try:
         snapshot = service.batch("get_job_queue_snapshot", jobQueue=queue)
     except SiteError as error:
@@ -133,11 +108,6 @@ def _place_in_queue(service: Service, queue: str, job: Mapping[str, Any]) -> Dia
 
 def _belongs(arn: str, job: Mapping[str, Any]) -> bool:
     return arn.rpartition("/")[2].partition(":")[0] == str(job["jobId"])
-
-
-def _said(fault: str, thing: Mapping[str, Any]) -> str:
-    reason = thing.get("statusReason")
-    return f"{fault} ({shorten(str(reason))})" if reason else fault
 
 
 def _queue_of(job: Mapping[str, Any]) -> str:

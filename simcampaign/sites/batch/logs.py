@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from simcampaign.sites.batch.service import Service
 
 _THREADS = 16
-_GROUP = "/aws/batch/job"
+GROUP = "/aws/batch/job"
 """Where the service writes logs unless the job definition says otherwise."""
 
 
@@ -61,7 +61,7 @@ def _stream(job: dict[str, Any]) -> str:
 
 def _group(job: dict[str, Any]) -> str:
     options = ((job.get("container") or {}).get("logConfiguration") or {}).get("options") or {}
-    return str(options.get("awslogs-group", _GROUP))
+    return str(options.get("awslogs-group", GROUP))
 
 
 def _why_none(job: dict[str, Any]) -> str:

@@ -65,6 +65,10 @@ class Service:
         """Call CloudWatch Logs. Raises ``SiteError`` or ``NetworkError``."""
         return _call(self._logs, operation, arguments)
 
+    def call(self, service: str, operation: str, **arguments: Any) -> dict[str, Any]:
+        """Call another service, e.g. ``sts``, once in a while. Raises ``SiteError`` or ``NetworkError``."""
+        return _call(self._client(service, Config(retries={"mode": "standard"})), operation, arguments)
+
     def list_jobs(self, **arguments: Any) -> Iterator[dict[str, Any]]:
         """Yield job summaries from all pages of ListJobs."""
         token: dict[str, str] = {}

@@ -3,31 +3,35 @@
 from __future__ import annotations
 
 import importlib.util
-import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from simcampaign.errors import ConfigError, Problem, SiteError
+from pydantic import TypeAdapter, ValidationError
+
+from simcampaign.errors import ConfigError, SiteError
 from simcampaign.jobs import ArrayReport, ArraySpec, JobReport, Resources
-from simcampaign.sites.base import Capabilities
+from simcampaign.mistakes import explain
+from simcampaign.sites.base import Capabilities, Finding, Queue
 from simcampaign.sites.batch.causes import CANCELLED_REASON
-from simcampaign.sites.batch.definition import Account, Platform, overrides, same, wanted_definition
+from simcampaign.sites.batch.definition import Account, overrides, same, wanted_definition
 from simcampaign.sites.batch.doctor import Doctor
+from simcampaign.sites.batch.health import examine
 from simcampaign.sites.batch.logs import read_logs
 from simcampaign.sites.batch.names import job_name
+from simcampaign.sites.batch.options import BatchOptions
+from simcampaign.sites.batch.queues import list_queues
 from simcampaign.sites.batch.sizes import check_resources
 from simcampaign.sites.batch.states import is_array, report_of
 from simcampaign.sites.batch.status import Watcher, children, describe
 from simcampaign.sites.batch.submission import Submitter
+from simcampaign.sites.hosts.base import Host
 
 if TYPE_CHECKING:
     from simcampaign.sites.batch.service import ClientFactory, Service
 
 _MIB_PER_GIB = 1024
-_LARGEST_ARRAY = 10_000
-_MOST_ATTEMPTS = 10
 
 
 class BatchSite:
@@ -37,59 +41,51 @@ class BatchSite:
     from the ordinary AWS chain: profiles, SSO, roles, ``AWS_ENDPOINT_URL``.
     """
 
-    def __init__(  # noqa: PLR0913 - what an account is set up with
+    options: ClassVar[type[Any]] = BatchOptions
+    host: Host | None = None
+    scratch = ""
+
+    def __init__(
         self,
+        options: BatchOptions,
         *,
-        account: str,
-        region: str,
-        user: str,
-        queue: str,
         name: str = "batch",
-        job_role: str = "BatchJobRole",
-        registry: str | None = None,
-        platform: Platform = "EC2",
-        attempts: int = 1,
-        tags: Mapping[str, str] | None = None,
-        fallback_queue: str | None = None,
-        runnable_limit_seconds: float = 900.0,
-        max_array_size: int = _LARGEST_ARRAY,
-        price_per_vcpu_hour: float = 0.0,
-        price_per_gb_hour: float = 0.0,
         settle_seconds: float = 5.0,
         client_factory: ClientFactory | None = None,
     ) -> None:
         """Describe the site; the service is not asked before something is submitted or looked for.
 
-        ``account`` is the number of the AWS account, ``user`` the first part of the names of images, definitions and
-        jobs. ``job_role`` is the name or ARN of the role that jobs have, ``registry`` where images are (default: the
-        account's in the region; empty: none). ``attempts`` is how often the service itself starts a job whose machine
-        is taken away. An array that waits in ``queue`` longer than ``runnable_limit_seconds`` without any of its jobs
-        being started is looked into; with ``fallback_queue`` it is ended, and what comes later goes there. Prices are
-        in the user's currency, memory in GiB. ``settle_seconds`` is how long the service may take to list what it has
-        just accepted. ``client_factory`` makes the boto3 client of a service from its name; it must not repeat
-        SubmitJob by itself. Raises ``ConfigError`` for values that the service does not take.
+        ``settle_seconds`` is how long the service may take to list what it has just accepted. ``client_factory`` makes
+        the boto3 client of a service from its name; it must not repeat SubmitJob by itself. Raises ``ConfigError`` for
+        values that the service does not take.
         """
+        given = _checked(options, name)
         self.name = name
-        self.account = Account(account, region, user, job_role, registry, platform, attempts, dict(tags or {}))
-        self.queue = queue
-        self.fallback_queue = fallback_queue
-        self.runnable_limit_seconds = runnable_limit_seconds
-        self.capabilities = Capabilities(max_array_size=max_array_size)
+        self.account = Account(
+            given.account,
+            given.region,
+            given.user,
+            given.job_role,
+            given.registry,
+            given.platform,
+            given.attempts,
+            dict(given.tags),
+        )
+        self.queue = given.queue
+        self.fallback_queue = given.fallback_queue
+        self.runnable_limit_seconds = given.runnable_limit_seconds
+        self.capabilities = Capabilities(
+            max_array_size=given.max_array_size, live_logs=True, cost=True, queues=True, cancels_jobs=True
+        )
         self.settle_seconds = settle_seconds
-        self._prices = (price_per_vcpu_hour, price_per_gb_hour)
+        self._prices = (given.price_per_vcpu_hour, given.price_per_gb_hour)
         self._client_factory = client_factory
         self._definitions: list[tuple[dict[str, Any], str]] = []
-        problems = []
-        if not re.fullmatch(r"\d{12}", account):
-            problems.append(Problem("account", account, "is no account number", "give its 12 digits, in quotes"))
-        if not re.match(r"[A-Za-z0-9]", user):
-            problems.append(Problem("user", user, "must start with a letter or digit"))
-        if not 1 <= attempts <= _MOST_ATTEMPTS:
-            problems.append(Problem("attempts", attempts, "must be 1 to 10"))
-        if not 2 <= max_array_size <= _LARGEST_ARRAY:
-            problems.append(Problem("max_array_size", max_array_size, "must be 2 to 10000"))
-        if problems:
-            raise ConfigError(problems)
+
+    @classmethod
+    def configure(cls, name: str, options: BatchOptions) -> Self:
+        """Make a site of what a person wrote; the service is not asked yet. Raises ``ConfigError``."""
+        return cls(options, name=name)
 
     def check(self, array: ArraySpec) -> None:
         """Raise ``SiteError`` if the service would refuse the array, or its jobs could not find their files."""
@@ -100,6 +96,11 @@ class BatchSite:
         if not array.working_url.startswith("s3://"):
             reason = "jobs of AWS Batch reach S3 only"
             raise SiteError(f"working_location = {array.working_url}: {reason}", "use the flow run_local_simulations")
+        if array.directory:
+            raise SiteError(f"directory {array.directory!r}: on AWS Batch the image says where", "leave it out")
+        if array.options:
+            asked = ", ".join(sorted(array.options))
+            raise SiteError(f"{asked}: all jobs of a site of AWS Batch have the same", f"set it in site {self.name}")
         check_resources(array.resources, self.account.platform)
 
     def submit(self, array: ArraySpec) -> str:
@@ -149,7 +150,6 @@ class BatchSite:
 
         ``pattern`` is one of CloudWatch's own.
         """
-
         job = self._described(remote_id)
         single = job is not None and not is_array(job)
         return read_logs(self._service, lambda index: remote_id if single else f"{remote_id}:{index}", indices, pattern)
@@ -165,7 +165,6 @@ class BatchSite:
 
     def details(self, remote_id: str) -> Sequence[JobReport]:
         """Return the jobs that finished, with their times; nothing if the service does not know the array any more."""
-
         job = self._described(remote_id)
         if job is None:
             return ()
@@ -174,19 +173,48 @@ class BatchSite:
     def price_per_hour(self, resources: Resources) -> float:
         """Return the price of an hour of a job: its vCPUs and its GiB of memory."""
         per_vcpu, per_gb = self._prices
-        return resources.cpus * per_vcpu + (resources.memory_mb or 0) / _MIB_PER_GIB * per_gb
+        return resources.cores * per_vcpu + (resources.memory_mb or 0) / _MIB_PER_GIB * per_gb
 
-    def cancel(self, remote_id: str) -> None:
-        """End what has not finished, one call for an array; one that the service does not know is no error."""
-        try:
-            self._service.batch("terminate_job", jobId=remote_id, reason=CANCELLED_REASON)
-        except SiteError:
-            if self._described(remote_id) is not None:
-                raise
+    def cancel(self, remote_id: str, indices: Sequence[int] | None = None) -> None:
+        """End what has not finished: one call for an array, or one for each index.
+
+        One that the service does not know is no error.
+        """
+        for job_id in self._ids(remote_id, indices):
+            try:
+                self._service.batch("terminate_job", jobId=job_id, reason=CANCELLED_REASON)
+            except SiteError:
+                if self._described(job_id) is not None:
+                    raise
+
+    def _ids(self, remote_id: str, indices: Sequence[int] | None) -> list[str]:
+        """Return the service's ids of the jobs with these indices; of all jobs it is that of their array."""
+        if indices is None:
+            return [remote_id]
+        job = self._described(remote_id) if indices else None
+        if job is None:
+            return []
+        return [f"{remote_id}:{index}" for index in indices] if is_array(job) else [remote_id]
 
     def clean(self, remote_id: str) -> None:
         """Remove nothing: the service forgets jobs by itself, and definitions are used again."""
         del remote_id
+
+    def queues(self) -> Sequence[Queue]:
+        """Return the job queues of the region, with the vCPUs of their machines: two calls."""
+        try:
+            return list_queues(self._service, self.queue)
+        except (KeyError, TypeError, ValueError) as error:
+            raise SiteError(f"AWS, DescribeJobQueues: an answer cannot be understood: {error!r}") from error
+
+    def doctor(self) -> Iterator[Finding]:
+        """Look at credentials, queues, machines, permissions and the role of jobs; nothing is submitted."""
+        try:
+            service = self._service
+        except SiteError as error:
+            yield Finding("boto3", fine=False, detail=str(error))
+            return
+        yield from examine(service, self.account, self._queues)
 
     def _definition(self, wanted: dict[str, Any]) -> str:
         """Return the ARN of a definition that says what is wanted: an active one, or else a new revision."""
@@ -212,8 +240,11 @@ class BatchSite:
         return str(max(equal, key=lambda each: each["revision"])["jobDefinitionArn"]) if equal else None
 
     def _described(self, remote_id: str) -> dict[str, Any] | None:
-
         return next(describe(self._service, [remote_id]), None)
+
+    @property
+    def _queues(self) -> list[str]:
+        return [self.queue, *([self.fallback_queue] if self.fallback_queue else [])]
 
     @cached_property
     def _service(self) -> Service:
@@ -225,8 +256,7 @@ class BatchSite:
 
     @cached_property
     def _submitter(self) -> Submitter:
-        queues = [self.queue, *([self.fallback_queue] if self.fallback_queue else [])]
-        return Submitter(self._service, queues, self.settle_seconds)
+        return Submitter(self._service, self._queues, self.settle_seconds)
 
     @cached_property
     def _watcher(self) -> Watcher:
@@ -246,3 +276,11 @@ class BatchSite:
         """Leave out clients, which cannot be carried to another process and are made again there."""
         made_again = {"_service", "_submitter", "_watcher", "_doctor"}
         return {key: value for key, value in self.__dict__.items() if key not in made_again}
+
+
+def _checked(options: BatchOptions, name: str) -> BatchOptions:
+    """Return the options after a look at every value. Raises ``ConfigError``."""
+    try:
+        return TypeAdapter(BatchOptions).validate_python(options)
+    except ValidationError as error:
+        raise ConfigError(explain(error, name, BatchOptions, vars(options))) from error

@@ -23,12 +23,14 @@ FARGATE_MEMORY_MB = {
 
 def check_resources(resources: Resources, platform: Platform) -> None:
     """Raise ``SiteError`` if the service would refuse jobs with these resources."""
-    cpus, memory, timeout = resources.cpus, resources.memory_mb, resources.timeout_seconds
+    cpus, memory, timeout = resources.cores, resources.memory_mb, resources.timeout_seconds
     if memory is None:
         raise SiteError("memory: a job of AWS Batch needs a limit", "give MiB, e.g. memory: 2048")
     if timeout is not None and timeout < SHORTEST_TIMEOUT_SECONDS:
         raise SiteError(f"timeout = {timeout:g}: AWS Batch takes none below 60 s", "give 60 or more, or none")
     if platform == "FARGATE":
+        if resources.gpus:
+            raise SiteError(f"gpus = {resources.gpus}: Fargate has none", "use EC2")
         _check_fargate(cpus, memory)
     elif cpus < 1 or cpus != int(cpus):
         raise SiteError(f"vcpus = {cpus:g}: machines of EC2 give whole ones only", "give 1 or more, or use FARGATE")

@@ -14,10 +14,16 @@ import stamina
 from botocore.stub import Stubber
 
 from simcampaign.jobs import ArraySpec, JobSpec, Resources
-from simcampaign.sites.batch import BatchSite
+from simcampaign.sites.batch import BatchOptions, BatchSite
 
 NOW = round(time.time() * 1000)
+SERVICES = ("batch", "logs", "sts", "iam")
 PLACE: dict[str, Any] = {"account": "123456789012", "region": "us-east-1", "user": "ada", "queue": "main"}
+
+
+def site_of(*, settle_seconds: float = 5.0, client_factory: Any = None, **options: Any) -> BatchSite:
+    """A site with these options."""
+    return BatchSite(BatchOptions(**options), settle_seconds=settle_seconds, client_factory=client_factory)
 
 
 @dataclass
@@ -26,11 +32,13 @@ class Recorded:
 
     batch: Stubber
     logs: Stubber
+    sts: Stubber
+    iam: Stubber
     settings: dict[str, Any] = field(default_factory=lambda: {**PLACE, "settle_seconds": 0})
 
     def site(self, **settings: Any) -> BatchSite:
-        clients = {"batch": self.batch.client, "logs": self.logs.client}
-        return BatchSite(**{**self.settings, **settings}, client_factory=clients.__getitem__)
+        clients = {name: getattr(self, name).client for name in SERVICES}
+        return site_of(**{**self.settings, **settings}, client_factory=clients.__getitem__)
 
     def describes(self, *jobs: dict[str, Any], asked: list[str] | None = None) -> None:
         ids = [job["jobId"] for job in jobs] if asked is None else asked
@@ -45,13 +53,10 @@ class Recorded:
 def recorded() -> Iterator[Recorded]:
     keys = {"aws_access_key_id": "test", "aws_secret_access_key": "test"}
     with ExitStack() as stack:
-        batch, logs = (
-            stack.enter_context(Stubber(boto3.client(name, region_name="us-east-1", **keys)))
-            for name in ("batch", "logs")
-        )
-        yield Recorded(batch, logs)
-        batch.assert_no_pending_responses()
-        logs.assert_no_pending_responses()
+        stubs = [stack.enter_context(Stubber(boto3.client(name, region_name="us-east-1", **keys))) for name in SERVICES]
+        yield Recorded(*stubs)
+        for stub in stubs:
+            stub.assert_no_pending_responses()
 
 
 @pytest.fixture(autouse=True)

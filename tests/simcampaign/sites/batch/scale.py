@@ -24,7 +24,7 @@ from simcampaign.engine.watch import WatchEnd, progress_of, watch
 from simcampaign.jobs import JobState, Resources
 from simcampaign.layout import Layout
 from simcampaign.series import Series
-from simcampaign.sites.batch import BatchSite
+from simcampaign.sites.batch import BatchOptions, BatchSite
 from simcampaign.storage import Location
 from simcampaign.storage.listing import KeyLists
 from tests.simcampaign.sites.batch.simulated import SimulatedBatch
@@ -88,15 +88,8 @@ class Outcome:
 
 def campaign_at(directory: Path, client: SimulatedBatch, conditions: int, seeds: int, size: int) -> Campaign:
     (directory / "big.xml").write_text('<set key="{{ key }}" seed="{{ seed }}" x="{{ x }}"/>\n')
-    site = BatchSite(
-        account="123456789012",
-        region="us-east-1",
-        user="ada",
-        queue="main",
-        settle_seconds=0,
-        max_array_size=size,
-        client_factory=lambda _: client,
-    )
+    options = BatchOptions(account="123456789012", region="us-east-1", user="ada", queue="main", max_array_size=size)
+    site = BatchSite(options, settle_seconds=0, client_factory=lambda _: client)
     return Campaign(
         series=Series(
             "big",

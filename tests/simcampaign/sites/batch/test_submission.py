@@ -12,7 +12,7 @@ from botocore.exceptions import EndpointConnectionError
 
 from simcampaign.errors import NetworkError, SiteError
 from simcampaign.sites.batch import BatchSite
-from tests.simcampaign.sites.batch.conftest import PLACE, Recorded, array_of
+from tests.simcampaign.sites.batch.conftest import PLACE, Recorded, array_of, site_of
 from tests.simcampaign.sites.batch.endpoint import CUT, Answer, Endpoint
 from tests.simcampaign.sites.batch.simulated import SimulatedBatch
 
@@ -100,7 +100,7 @@ def site_at(monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
             monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
             monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
             monkeypatch.delenv("AWS_PROFILE", raising=False)
-            return BatchSite(**PLACE, **{"settle_seconds": 0.1, **settings}), endpoint
+            return site_of(**PLACE, **{"settle_seconds": 0.1, **settings}), endpoint
 
         yield start
 
@@ -165,7 +165,7 @@ def test_an_endpoint_where_nobody_listens_is_a_network_error() -> None:
 
     service = SimulatedBatch()
     service.submit_job = service.list_jobs = nobody  # type: ignore[method-assign]
-    site = BatchSite(**PLACE, settle_seconds=0, client_factory=lambda _: service)
+    site = site_of(**PLACE, settle_seconds=0, client_factory=lambda _: service)
     with pytest.raises(NetworkError, match="cannot be submitted: Could not connect"):
         site.submit(array_of())
     assert service.calls["nobody"] > 1
@@ -272,7 +272,7 @@ def test_a_queue_that_does_not_exist_is_an_error(recorded: Recorded) -> None:
 def existing(revision: int, image: str = "colony:1.0") -> dict[str, Any]:
     """A definition of ours as the service shows it, made by the site itself."""
     service = SimulatedBatch()
-    site = BatchSite(**PLACE, settle_seconds=0, client_factory=lambda _: service)
+    site = site_of(**PLACE, settle_seconds=0, client_factory=lambda _: service)
     site.submit(array_of(image=image))
     arn = f"{ARN.rpartition(':')[0]}:{revision}"
     return {**service.definitions[0], "revision": revision, "jobDefinitionArn": arn}
@@ -307,7 +307,7 @@ def test_the_newest_equal_definition_is_used_again(recorded: Recorded) -> None:
 
 def test_without_an_equal_definition_there_is_a_new_revision() -> None:
     service = SimulatedBatch()
-    site = BatchSite(**PLACE, settle_seconds=0, client_factory=lambda _: service)
+    site = site_of(**PLACE, settle_seconds=0, client_factory=lambda _: service)
     for image in ("colony:1.0", "colony:2.0", "colony:1.0"):
         site.submit(array_of(image=image, name=f"colony_rich_{image[-3]}_{len(service.submitted)}"))
     used = [job.request["jobDefinition"].rpartition(":")[2] for job in service.submitted.values()]
@@ -317,7 +317,7 @@ def test_without_an_equal_definition_there_is_a_new_revision() -> None:
 def test_more_submissions_than_fifty_a_second_wait_for_their_turn() -> None:
     ticks = iter(range(10_000))
     service = SimulatedBatch(submits_per_second=5, clock=lambda: next(ticks) / 20)
-    site = BatchSite(**PLACE, settle_seconds=0, client_factory=lambda _: service)
+    site = site_of(**PLACE, settle_seconds=0, client_factory=lambda _: service)
     ids = [site.submit(array_of(name=f"colony_rich_{number}_1")) for number in range(20)]
     assert len(set(ids)) == len(service.submitted) == 20
     assert service.calls["submit_job"] > 20

@@ -10,7 +10,7 @@ import pytest
 from simcampaign.errors import NetworkError, SiteError
 from simcampaign.jobs import ArrayReport, Cause, JobState
 from simcampaign.sites.batch import BatchSite
-from tests.simcampaign.sites.batch.conftest import NOW, PLACE, Recorded, child, parent, single
+from tests.simcampaign.sites.batch.conftest import NOW, PLACE, Recorded, child, parent, single, site_of
 from tests.simcampaign.sites.batch.simulated import SimulatedBatch
 
 EXITED = {"statusReason": "Essential container in task exited", "container": {"exitCode": 3}}
@@ -197,7 +197,7 @@ def test_a_status_that_the_service_does_not_have_is_an_error(recorded: Recorded)
 
 def test_an_answer_that_makes_no_sense_is_an_error() -> None:
     service = SimulatedBatch()
-    site = BatchSite(**PLACE, settle_seconds=0, client_factory=lambda _: service)
+    site = site_of(**PLACE, settle_seconds=0, client_factory=lambda _: service)
     for answer in ({}, {"jobs": [{}]}, {"jobs": [{"jobId": "a", "jobName": "x", "arrayProperties": {"size": "ten"}}]}):
         service.describe_jobs = lambda jobs, answer=answer: answer  # type: ignore[method-assign]
         with pytest.raises(SiteError, match="DescribeJobs"):
@@ -247,14 +247,7 @@ def test_cancelling_what_the_service_forgot_is_no_error_but_a_refusal_is(recorde
 
 def test_a_cancelled_array_ends_as_cancelled(array: Any) -> None:
     service = SimulatedBatch()
-    site = BatchSite(
-        account="123456789012",
-        region="us-east-1",
-        user="ada",
-        queue="main",
-        settle_seconds=0,
-        client_factory=lambda _: service,
-    )
+    site = site_of(**PLACE, settle_seconds=0, client_factory=lambda _: service)
     job_id = site.submit(array(5))
     service.end(job_id, 2)
     site.cancel(job_id)
