@@ -1,20 +1,33 @@
 """The ledger: the record of every intent, submission, state change and cost. The only door to SQL."""
 
-from simcampaign.ledger.ledger import LEASE_SECONDS, Ledger, default_url, ledger_exists
+from simcampaign.ledger.intents import LEASE_SECONDS
+from simcampaign.ledger.ledger import Ledger, default_url, ledger_exists
+from simcampaign.ledger.requestrows import Filter, JobRow, NewPart, NewRequest, PartRow, RequestRow
+from simcampaign.ledger.requests import ARCHIVE, MEMBER, Requests, job_name
 from simcampaign.ledger.rows import ArrayRow, Claimed, Failure, Intent, RangeEntry, Usage, job_id
 from simcampaign.ledger.schema import ArrayState
 
 __all__ = [
+    "ARCHIVE",
     "LEASE_SECONDS",
+    "MEMBER",
     "ArrayRow",
     "ArrayState",
     "Claimed",
     "Failure",
+    "Filter",
     "Intent",
+    "JobRow",
     "Ledger",
+    "NewPart",
+    "NewRequest",
+    "PartRow",
     "RangeEntry",
+    "RequestRow",
+    "Requests",
     "Usage",
     "default_url",
     "job_id",
+    "job_name",
     "ledger_exists",
 ]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import time
 from collections.abc import Callable, Collection, Iterable, Sequence
 from itertools import chain, count, groupby
@@ -15,16 +14,13 @@ import sqlalchemy as sa
 
 from simcampaign.errors import ConflictError
 from simcampaign.jobs import ACTIVE, ArrayReport, Cause, JobReport, JobState, RunRange
+from simcampaign.ledger.intents import LEASE_SECONDS, NewArray, array_name, insert, write_array
 from simcampaign.ledger.rows import ArrayRow, Claimed, Failure, Intent, Usage
 from simcampaign.ledger.schema import OPEN, ArrayState, Database, arrays, campaigns, jobs, ranges
 from simcampaign.places import data_folder
 from simcampaign.series import group_key
 
-LEASE_SECONDS = 300.0
-"""How long an intent is its owner's alone without being renewed."""
-
 _ACTIVE = sorted(ACTIVE)
-_CHUNK = 20_000
 
 
 def default_url() -> str:
@@ -56,7 +52,7 @@ class Ledger:
                 found = connection.scalar(sa.select(campaigns.c.id).where(key))
                 if found is None:
                     row = {"name": name, "location": location, "version": 0}
-                    found = _insert(connection, campaigns, row)
+                    found = insert(connection, campaigns, row)
         return int(found)
 
     def find_campaign(self, name: str, location: str) -> int | None:
@@ -94,33 +90,9 @@ class Ledger:
         of_the_day = (arrays.c.campaign_id == campaign_id) & (arrays.c.date == intent.date)
         taken = set(connection.scalars(sa.select(arrays.c.file_set).where(of_the_day)))
         file_set = _unused(group_key(series, intent.group), taken)
-        name = array_name(series, intent.group, intent.digest, attempt)
-        now = self._clock()
-        row = {
-            "campaign_id": campaign_id,
-            "name": name,
-            "group": intent.group,
-            "digest": intent.digest,
-            "attempt": attempt,
-            "site": intent.site,
-            "date": intent.date,
-            "model": intent.model,
-            "size": len(intent.inputs),
-            "file_set": file_set,
-            "input_extension": intent.input_extension,
-            "cpus": intent.cpus,
-            "price_per_hour": intent.price_per_hour,
-            "state": ArrayState.INTENT,
-            "cursor": "",
-            "counts": "",
-            "owner": owner,
-            "lease_until": now + LEASE_SECONDS,
-            "created": now,
-            "collected": False,
-        }
-        array_id = _insert(connection, arrays, row)
-        _insert_jobs(connection, array_id, intent)
-        return Claimed(array_id, name, file_set)
+        name = array_name(group_key(series, intent.group), intent.digest, attempt)
+        named = NewArray(name, file_set, attempt, owner, self._clock())
+        return Claimed(write_array(connection, campaign_id, named, intent), name, file_set)
 
     def renew(self, array_ids: Sequence[int], owner: str) -> None:
         """Keep intents for another lease; raises ``ConflictError`` if one of them was taken over."""
@@ -187,10 +159,19 @@ class Ledger:
         with self.database.write() as connection:
             connection.execute(sa.update(arrays).where(arrays.c.id == array_id).values(collected=True))
 
-    def arrays(self, campaign_id: int, *, open_only: bool = False, uncollected: bool = False) -> list[ArrayRow]:
-        """Return the campaign's arrays, oldest first."""
+    def arrays(
+        self,
+        campaign_id: int,
+        *,
+        open_only: bool = False,
+        uncollected: bool = False,
+        ids: Collection[int] | None = None,
+    ) -> list[ArrayRow]:
+        """Return the campaign's arrays, oldest first; of ``ids`` alone if they are given."""
         query = sa.select(*(arrays.c[field] for field in ArrayRow.__dataclass_fields__)).order_by(arrays.c.id)
         query = query.where(arrays.c.campaign_id == campaign_id)
+        if ids is not None:
+            query = query.where(arrays.c.id.in_(ids))
         if open_only:
             query = query.where(arrays.c.state.in_(OPEN))
         if uncollected:
@@ -326,12 +307,6 @@ class Ledger:
         return Usage(int(count), float(wall_seconds), float(core_seconds), float(cost))
 
 
-def array_name(series: str, group: str, digest: str, attempt: int) -> str:
-    """Return an array's name: the group key, the digest and the attempt, in characters that every site takes."""
-    readable = re.sub(r"[^A-Za-z0-9_-]", "-", group_key(series, group))[:80]
-    return f"{readable}_{digest}_{attempt}"
-
-
 def _unused(wanted: str, taken: Collection[str]) -> str:
     """Return ``wanted``, or with the first number from 2 on that makes it differ from those taken."""
     numbered = (f"{wanted}-{number}" for number in count(2))
@@ -349,33 +324,3 @@ _JOB_UPDATE = (
 def _job_values(array_id: int, report: JobReport) -> dict[str, object]:
     fields = {f"new_{field}": getattr(report, field) for field in JobReport.__dataclass_fields__ if field != "index"}
     return {"of_array": array_id, "of_job": report.index, **fields}
-
-
-def _insert(connection: sa.Connection, table: sa.Table, row: dict[str, object]) -> int:
-    """Insert a row and return its id."""
-    return int(connection.execute(sa.insert(table).values(row).returning(table.c.id)).scalar_one())
-
-
-def _insert_jobs(connection: sa.Connection, array_id: int, intent: Intent) -> None:
-    queued = JobState.QUEUED.value
-    job_rows = [
-        {"array_id": array_id, "index": index, "state": queued, "message": ""} for index in range(len(intent.inputs))
-    ]
-    range_rows = [
-        {
-            "array_id": array_id,
-            "row": row,
-            "index": index,
-            "condition": entry.range.condition_key,
-            "start_seed": entry.range.start_seed,
-            "end_seed": entry.range.end_seed,
-            "fingerprint": entry.fingerprint,
-            "rendering": entry.rendering,
-        }
-        for row, (index, entry) in enumerate(
-            chain.from_iterable(((i, e) for e in es) for i, es in enumerate(intent.inputs))
-        )
-    ]
-    for table, rows in ((jobs, job_rows), (ranges, range_rows)):
-        for first in range(0, len(rows), _CHUNK):
-            connection.execute(sa.insert(table), rows[first : first + _CHUNK])

@@ -109,6 +109,53 @@ ranges = sa.Table(
     sa.Column("rendering", sa.String(32), nullable=False),
 )
 
+# What a person asked for: one job, or one job array, at one site. `arrays` and `jobs` hold its jobs, too.
+requests = sa.Table(
+    "requests",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("name", sa.String(200), nullable=False),
+    sa.Column("site", sa.String(200), nullable=False, index=True),
+    # 0 until it is archived, then its id: the name is free again for another.
+    sa.Column("buried", sa.Integer, nullable=False, default=0),
+    # True for a job array, even if it has one job.
+    sa.Column("many", sa.Boolean, nullable=False),
+    sa.Column("size", sa.Integer, nullable=False),
+    sa.Column("group", sa.String(200), nullable=False, index=True),
+    # What is asked for: the same name with another digest is another request.
+    sa.Column("digest", sa.String(32), nullable=False),
+    # Makes names of its arrays differ from those of any other request of any ledger.
+    sa.Column("token", sa.String(32), nullable=False),
+    sa.Column("details", sa.Text, nullable=False),
+    sa.Column("created", sa.Float, nullable=False),
+    sa.Column("archived", sa.Float),
+    sa.UniqueConstraint("name", "site", "buried"),
+)
+
+# The arrays that jobs of a request were submitted in: more than one if the site takes no larger ones, or for retries.
+request_arrays = sa.Table(
+    "request_arrays",
+    metadata,
+    sa.Column("array_id", sa.ForeignKey("arrays.id"), primary_key=True),
+    sa.Column("request_id", sa.ForeignKey("requests.id"), nullable=False, index=True),
+    sa.Column("number", sa.Integer, nullable=False),
+    # Where the folders of its jobs are, on the site's host.
+    sa.Column("folder", sa.String(2000), nullable=False),
+    sa.Column("resources", sa.Text, nullable=False),
+)
+
+# Which job of a request each job of such an array is; `newest` is False for tries that were followed by another.
+request_jobs = sa.Table(
+    "request_jobs",
+    metadata,
+    sa.Column("array_id", sa.ForeignKey("arrays.id"), primary_key=True),
+    sa.Column("array_index", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("request_id", sa.ForeignKey("requests.id"), nullable=False),
+    sa.Column("index", sa.Integer, nullable=False),
+    sa.Column("newest", sa.Boolean, nullable=False),
+    sa.Index("request_jobs_of", "request_id", "index"),
+)
+
 
 class Database:
     """An open database with the ledger's tables."""
