@@ -6,7 +6,8 @@
     ├── ConflictError      the person: something moved since it was reviewed, or somebody else is at work on it
     ├── LocationError      the place that holds files: missing, not writable, full
     ├── SiteError          the place that computes: refuses, is misconfigured or answers nonsense
-    └── NetworkError       the way there: unreachable, throttled, cut off
+    ├── NetworkError       the way there: unreachable, throttled, cut off
+    └── SimulationError    the simulation itself: it failed, was cancelled or got lost
 
 Every message names the field or job, the value and the reason; ``hint`` is the next command to type.
 """
@@ -98,6 +99,10 @@ class SiteError(SimcampaignError):
 
 class NetworkError(SimcampaignError):
     """A service could not be reached, or cut the connection; trying again may help."""
+
+
+class SimulationError(SimcampaignError):
+    """A simulation failed, was cancelled or lost; the message has the cause, its last lines and where its log is."""
 
 
 def shorten(text: str, width: int = 120) -> str:

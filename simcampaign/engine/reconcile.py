@@ -6,17 +6,42 @@ import logging
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from typing import Protocol
 
-from simcampaign.engine.campaign import Campaign
 from simcampaign.engine.owner import is_gone
 from simcampaign.errors import SiteError
 from simcampaign.jobs import ArrayReport
-from simcampaign.ledger import ArrayRow, ArrayState
+from simcampaign.ledger import ArrayRow, ArrayState, Ledger
+from simcampaign.sites.base import Site
 
 logger = logging.getLogger("simcampaign")
 
 
-def reconcile(campaign: Campaign) -> list[ArrayRow]:
+class Books(Protocol):
+    """What is brought up to date: a campaign in the ledger, its site, and on whose behalf."""
+
+    @property
+    def ledger(self) -> Ledger:
+        """The ledger."""
+        ...
+
+    @property
+    def id(self) -> int:
+        """The campaign's id in it."""
+        ...
+
+    @property
+    def site(self) -> Site:
+        """The site that is asked."""
+        ...
+
+    @property
+    def owner(self) -> str:
+        """Who takes over intents; see ``owner.identity``."""
+        ...
+
+
+def reconcile(campaign: Books) -> list[ArrayRow]:
     """Bring the ledger up to date before anything is planned; returns the arrays that are still open.
 
     An intent whose owner is gone is looked for at the site by its name: found, it is attached; not found, its runs are
@@ -30,19 +55,25 @@ def reconcile(campaign: Campaign) -> list[ArrayRow]:
     return campaign.ledger.arrays(campaign.id, open_only=True)
 
 
-def _settle(campaign: Campaign, array: ArrayRow) -> None:
+def _settle(campaign: Books, array: ArrayRow) -> None:
     if not is_gone(array.owner, array.lease_until, time.time()):
         return
     if not campaign.ledger.take_over(array, campaign.owner):
         return
+    if not attach(campaign, array):
+        campaign.ledger.abandon(array.id)
+
+
+def attach(campaign: Books, array: ArrayRow) -> bool:
+    """Ask the site for an intent of ours and write its remote id down; False if it never got there, and never will."""
     remote_id = campaign.site.find(array.name)
     if remote_id is None:
-        campaign.ledger.abandon(array.id)
-    else:
-        campaign.ledger.submitted(array.id, remote_id)
+        return False
+    campaign.ledger.submitted(array.id, remote_id)
+    return True
 
 
-def look(campaign: Campaign, arrays: Sequence[ArrayRow]) -> bool:
+def look(campaign: Books, arrays: Sequence[ArrayRow]) -> bool:
     """Ask the site once for all arrays that it has and write down what changed; returns whether anything did.
 
     An array of which the site makes no sense does not hide the others; it keeps its states.
@@ -60,7 +91,7 @@ def look(campaign: Campaign, arrays: Sequence[ArrayRow]) -> bool:
     return any(report.changes or not report.known for report in reports.values())
 
 
-def _ask(campaign: Campaign, cursors: Mapping[str, str]) -> Mapping[str, ArrayReport]:
+def _ask(campaign: Books, cursors: Mapping[str, str]) -> Mapping[str, ArrayReport]:
     try:
         return campaign.site.status(cursors)
     except SiteError as error:
