@@ -85,7 +85,8 @@ def look(campaign: Books, arrays: Sequence[ArrayRow]) -> bool:
     }
     if not mine:
         return False
-    reports = _ask(campaign, {remote_id: array.cursor for remote_id, array in mine.items()})
+    asked = _ask(campaign, {remote_id: array.cursor for remote_id, array in mine.items()})
+    reports = {remote_id: report for remote_id, report in asked.items() if remote_id in mine}
     for remote_id, report in reports.items():
         campaign.ledger.record(mine[remote_id], report)
     return any(report.changes or not report.known for report in reports.values())

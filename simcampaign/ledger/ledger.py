@@ -149,7 +149,7 @@ class Ledger:
         """Fill in the times of jobs that ended, where they are not known yet."""
         untimed = (jobs.c.array_id == array_id) & (jobs.c.index == sa.bindparam("of_job")) & jobs.c.ended.is_(None)
         change = sa.update(jobs).where(untimed).values(started=sa.bindparam("begun"), ended=sa.bindparam("done"))
-        rows = [{"of_job": each.index, "begun": each.started, "done": each.ended} for each in details]
+        rows = [{"of_job": each.index, "begun": each.started, "done": _ended(each)} for each in details]
         if rows:
             with self.database.write() as connection:
                 connection.execute(change, rows)
@@ -323,4 +323,11 @@ _JOB_UPDATE = (
 
 def _job_values(array_id: int, report: JobReport) -> dict[str, object]:
     fields = {f"new_{field}": getattr(report, field) for field in JobReport.__dataclass_fields__ if field != "index"}
-    return {"of_array": array_id, "of_job": report.index, **fields}
+    return {"of_array": array_id, "of_job": report.index, **fields, "new_ended": _ended(report)}
+
+
+def _ended(report: JobReport) -> float | None:
+    """Return when a job ended, not before it started: a clock that was set back makes no negative times and costs."""
+    if report.started is None or report.ended is None:
+        return report.ended
+    return max(report.started, report.ended)

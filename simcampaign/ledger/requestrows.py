@@ -22,6 +22,9 @@ class NewRequest:
     digest: str
     """Stands for what is asked for: files, commands, resources, outputs."""
 
+    token: str
+    """Unlike that of any other request of any ledger; part of the names of its arrays."""
+
     details: str
     """The rest as JSON; the engine knows what it means."""
 

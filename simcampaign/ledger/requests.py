@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import secrets
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
@@ -59,7 +58,7 @@ class Requests:
             request_id = insert(
                 connection,
                 requests,
-                {**asdict(new), "buried": 0, "token": secrets.token_hex(8), "created": self._clock()},
+                {**asdict(new), "buried": 0, "created": self._clock()},
             )
             row = connection.execute(sa.select(*_REQUEST).where(requests.c.id == request_id)).mappings().one()
             request = RequestRow(**row)
