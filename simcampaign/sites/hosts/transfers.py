@@ -24,7 +24,7 @@ FILES = 128
 BIG = 1 << 20
 """A file of more bytes is sent and fetched in blocks, and a fetch that was cut goes on where it ended."""
 
-BLOCK = 4 << 20
+BLOCK = 16 << 20
 """Bytes of a big file that are under way at a time."""
 
 _BIG_ONES = 4
@@ -144,7 +144,8 @@ class Transfers:
             except asyncssh.SFTPNoSuchFile as error:
                 raise FileNotFoundError(path) from error
             try:
-                return bytes(await handle.read(-1, offset))
+                left = ((await handle.stat()).size or 0) - offset
+                return bytes(await handle.read(left, offset)) if left > 0 else b""
             finally:
                 await handle.close()
 
@@ -272,5 +273,7 @@ def _here(path: Path, doing: str) -> Iterator[None]:
     """Say of what goes wrong on this host's disk that it was here; else it would look like the network."""
     try:
         yield
+    except ConnectionError:
+        raise
     except OSError as error:
         raise LocationError(f"cannot {doing} {shorten(str(path))!r} on this host: {error.strerror or error}") from error

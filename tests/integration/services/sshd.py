@@ -78,13 +78,16 @@ class Sshd:
             self.process.wait(10)
             self.process = None
 
-    def cut(self) -> int:
+    def cut(self, stop: bool = False) -> int:
         """Cut all connections off as a network would; programs that sessions began go on. Returns how many there were.
 
-        The server's process of a session is killed, so that nobody says good-bye.
+        The server's process of a session is killed, so that nobody says good-bye. With ``stop`` the server is stopped
+        before, so that no new connection can be made until it is started.
         """
         assert self.process
         sessions = [each for each in psutil.Process(self.process.pid).children(recursive=True) if _is_sshd(each)]
+        if stop:
+            self.stop()
         for each in sessions:
             with suppress(ProcessLookupError):
                 os.kill(each.pid, signal.SIGKILL)
