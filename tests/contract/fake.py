@@ -24,7 +24,7 @@ LATENCY = 0.01
 """Seconds of the cloud's clock that a call takes."""
 
 DELAY = 3.0
-"""Seconds of the cloud's clock after which a submission that was under way arrives."""
+"""Seconds of the cloud's clock that it takes to list what was accepted; what is cut off may arrive later still."""
 
 YEARS = 1e8
 
@@ -91,7 +91,7 @@ class FakeSite:
         fault: Callable[[str], Fault | None] = lambda call: None,
         between: Callable[[str], None] = lambda call: None,
     ) -> None:
-        """Stand before ``cloud``; ``fault`` says what goes wrong with a call, ``between`` is called around each."""
+        """Stand before ``cloud``; ``fault`` says what goes wrong with a call, ``between`` is called before each."""
         self.name = name
         self.host: Host | None = None
         self.scratch = ""
@@ -128,7 +128,7 @@ class FakeSite:
         with self._call("submit") as fault:
             self.check(array)
             if fault is Fault.LATE:
-                self.cloud.receive_later(array, DELAY)
+                self.cloud.receive_later(array, 2 * DELAY)
                 raise NetworkError("the connection was cut")
             remote_id = self.cloud.receive(array)
             if fault is Fault.HIDDEN:
@@ -268,7 +268,6 @@ class FakeSite:
             if fault is Fault.REFUSED:
                 raise SiteError(f"{name}: refused")
             yield fault
-        self.between(name)
 
 
 def _off(report: JobReport) -> JobReport:
