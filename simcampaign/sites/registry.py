@@ -176,9 +176,7 @@ def _configure(name: str, table: object) -> ConfiguredSite:
     problems = check_name(name)
     installed = backends()
     table = {**({"backend": name} if name in installed else {}), **table}
-    kind = _backend(name, table, installed)
-    if isinstance(kind, Problem):
-        raise ConfigError([*problems, kind])
+    kind = _backend(name, table, installed, problems)
     allowed = (*COMMON_FIELDS, *(each.name for each in dataclasses.fields(kind.options)))
     problems += [
         Problem(f"{name}.{key}", value, "there is no such field", did_you_mean(key, allowed))
@@ -208,13 +206,17 @@ def check_name(name: str) -> list[Problem]:
     return [Problem("site", name, reason)]
 
 
-def _backend(name: str, table: Mapping[str, Any], installed: Backends) -> type[Site] | Problem:
+def _backend(name: str, table: Mapping[str, Any], installed: Backends, problems: list[Problem]) -> type[Site]:
     backend = table.get("backend", ABSENT)
     if not isinstance(backend, str) or backend not in installed:
         reason = "is missing" if backend is ABSENT else "there is no such backend"
-        return Problem(f"{name}.backend", backend, reason, did_you_mean(str(backend), installed))
+        remedy = did_you_mean(str(backend), installed)
+        raise ConfigError([*problems, Problem(f"{name}.backend", backend, reason, remedy)])
     kind = installed[backend]
-    return Problem(f"{name}.backend", backend, f"is broken: {kind.reason}") if isinstance(kind, Broken) else kind
+    if isinstance(kind, Broken):
+        problem = Problem(f"{name}.backend", backend, f"cannot be used: {kind.reason}")
+        raise ConfigError([*problems, problem], "see: simcampaign sites")
+    return kind
 
 
 def _read(kind: type[Any], name: str, data: dict[str, Any], problems: list[Problem]) -> Any:
@@ -222,7 +224,8 @@ def _read(kind: type[Any], name: str, data: dict[str, Any], problems: list[Probl
     try:
         return TypeAdapter(kind).validate_python(data)
     except ValidationError as error:
-        problems += explain(error, name, kind, data)
+        found = explain(error, name, kind, data)
+        problems += [dataclasses.replace(each, remedy=each.remedy.replace(": …`", " = …`")) for each in found]
         return None
 
 
