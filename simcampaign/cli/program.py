@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from simcampaign.cli.verbs import VERBS, Verb
-from simcampaign.errors import ConfigError, ConflictError, SimcampaignError, TemplateError
+from simcampaign.errors import ConfigError, ConflictError, SimcampaignError, SimulationError, TemplateError
 
-WRONG, UNUSABLE, STOPPED, CLOSED = 2, 3, 130, 141
+FAILED, WRONG, UNUSABLE, STOPPED, CLOSED = 1, 2, 3, 130, 141
 
 ABOUT = """Run simulations on this machine, in containers, on a cluster or in the cloud, and find them again.
 
@@ -46,6 +46,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (ConfigError, TemplateError, ConflictError) as error:
         sys.stderr.write(f"{error}\n")
         return WRONG
+    except SimulationError as error:
+        sys.stderr.write(f"{error}\n")
+        return FAILED
     except SimcampaignError as error:
         sys.stderr.write(f"{error}\n")
         return UNUSABLE

@@ -136,14 +136,22 @@ def open_site(name: str) -> ConfiguredSite:
         raise ConfigError([Problem("site", name, reason, did_you_mean(name, known))], f"simcampaign sites add {name}")
     table = tables.get(name, {})
     content = json.dumps(table, sort_keys=True, default=str)
-    with _lock:
-        if name not in _opened or _opened[name][0] != content:
-            _opened[name] = (content, configure_site(name, table))
-        return _opened[name][1]
+    with _opened.lock:
+        if name not in _opened.sites or _opened.sites[name][0] != content:
+            _opened.sites[name] = (content, configure_site(name, table))
+        return _opened.sites[name][1]
 
 
-_opened: dict[str, tuple[str, ConfiguredSite]] = {}
-_lock = threading.Lock()
+class _Opened:
+    """The sites that this process has opened, each with what its table said."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.sites: dict[str, tuple[str, ConfiguredSite]] = {}
+
+
+_opened = _Opened()
+os.register_at_fork(after_in_child=_opened.__init__)  # type: ignore[misc]  # connections and threads stay the parent's
 
 
 def read_tables() -> dict[str, object]:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -58,9 +57,8 @@ def type_(capsys: pytest.CaptureFixture[str]) -> Type:
 
 
 @pytest.fixture
-def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Install a backend ``toy``, whose doctor finds what its options say; gives the folder."""
     folder = install(tmp_path / "plug-ins", "toysites", TOY, {"toy": "toysites:ToySite"})
     monkeypatch.syspath_prepend(str(folder))
-    yield folder
-    sys.modules.pop("toysites", None)
+    return folder

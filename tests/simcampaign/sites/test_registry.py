@@ -40,7 +40,7 @@ def plug(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]
         monkeypatch.syspath_prepend(str(folder))
 
     yield add
-    for name in ("toysites", "bad", "quits", "other"):
+    for name in ("bad", "other"):
         sys.modules.pop(name, None)
 
 
