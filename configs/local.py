@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 import os
 import re
 from dataclasses import dataclass
@@ -19,13 +20,14 @@ PLACEHOLDERS = ("input", "output", "seeds", "index", "job_id", "model", "image",
 _BRACED = re.compile(r"\{([A-Za-z_-]+)\}")
 
 
-def _check_local(location: str) -> str:
+def check_directory(location: str) -> str:
+    """Refuse addresses of object stores."""
     if "://" in location:
         raise ValueError("must be a directory of this machine; for s3:// use the flow run_batch_simulations")
     return location
 
 
-def _check_model_command(command: str | list[str]) -> str | list[str]:
+def check_model_command(command: str | list[str]) -> str | list[str]:
     """Refuse an empty command and misspelt placeholders; other braces are left alone, as programs use them."""
     arguments = split_command(command)
     if not arguments or not arguments[0]:
@@ -44,7 +46,7 @@ class LocalContextConfig:
 
     __pydantic_config__ = STRICT
 
-    working_location: Annotated[Text, AfterValidator(_check_local)]
+    working_location: Annotated[Text, AfterValidator(check_directory)]
     """Directory that holds the series' files, a directory per series."""
 
     manifest_location: Text
@@ -53,7 +55,7 @@ class LocalContextConfig:
     template_location: Text
     """Directory or s3:// address that holds the templates."""
 
-    command: Annotated[Command, AfterValidator(_check_model_command)]
+    command: Annotated[Command, AfterValidator(check_model_command)]
     """Program and arguments of one job, as text (split as a shell would, but given to none) or as a list. These are
     filled in: {input} {output} {seeds} {index} {job_id} {model} {image} {working} {python}."""
 
@@ -81,6 +83,10 @@ class LocalContextConfig:
         if self.memory_per_job is not None:
             allowed = min(allowed, psutil.virtual_memory().total // (self.memory_per_job * 2**20))
         return max(1, allowed)
+
+    def core_slots(self) -> int:
+        """Return how many cores jobs may take at the same time: each job takes its own rounded up."""
+        return self.slot_count() * math.ceil(self.cpus_per_job)
 
     def arguments(self) -> tuple[str, ...]:
         """Return the command as an argument list, placeholders still in place."""

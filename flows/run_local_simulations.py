@@ -34,7 +34,7 @@ def open_campaign(context: ContextConfig, series: SeriesConfig, parameters: Para
         context,
         series,
         parameters,
-        site=LocalSite(root=data_folder() / "local", slots=context.slot_count()),
+        site=LocalSite(root=data_folder() / "local", slots=context.core_slots()),
         command=context.arguments(),
         resources=Resources(context.cpus_per_job, context.memory_per_job, context.timeout),
         limits=Limits(context.attempts),

@@ -8,11 +8,14 @@ runner locks the file itself, and leaves at once if another runner has it. In ``
 
     array.json    what all jobs have in common      jobs.jsonl   one line a job, see ``Runner.jobs``
     journal       every start and every end         out/N.log    what job N printed
-    cancel        made by whoever wants an end      runner.lock  locked while a runner lives; holds its pid and start
+    cancel        made by whoever wants an end      cancel-jobs  JSON lists of the indices whose end is wanted
+    runner.lock   locked while a runner lives; holds its pid and start
     runner.log    the runner's own complaints       runner.failed  why it gave up; no runner starts while it is there
 
-and two floors up, in ``slots/``, one file per job that the host may run at a time: a job holds the lock of its slot
-through an inherited descriptor. A slot is therefore taken for as long as the job lives, even when its runner does not.
+and two floors up, in ``slots/``, one file for each core that jobs may take: a job holds the locks of its slots through
+inherited descriptors. A slot is therefore taken for as long as the job lives, even when its runner does not. A runner
+whose jobs take several slots each holds the lock of ``turnstile`` there while it collects them, so that no two runners
+each wait for what the other has.
 """
 
 # pathlib and dataclasses are not imported: they would make the runner slower to start, and bigger; the kernel never
@@ -52,7 +55,7 @@ TRANSIENT = frozenset({errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE, e
 MARK = "SIMCAMPAIGN_TREE"
 """The environment variable by which the processes of a job are known even after they have lost their parent."""
 SLOT_DESCRIPTOR = 99
-"""Where a job finds the lock of its slot; slots have higher numbers in the runner."""
+"""Where a job finds the lock of its first slot; those of the runner have higher numbers than any of a job."""
 PRCTL_SET_CHILD_SUBREAPER = 36
 RESET_SIGNALS = [signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGPIPE, signal.SIGTERM, signal.SIGXFSZ]
 """Signals that may be ignored here, which a job would inherit."""
@@ -151,7 +154,7 @@ class Job:
         self.index, self.pid, self.born, self.began = index, pid, born, began
         self.mark = f"{MARK}={mark}".encode()
         self.key = pid
-        self.slot = -1
+        self.slots: list[int] = []
         self.reaper = os.getpid()
         self.adopted = False
         self.gone = False
@@ -247,40 +250,93 @@ def complain(message: str) -> None:
 class Slots:
     """The places in which this host runs jobs; all runners of a site share them."""
 
-    def __init__(self, directory: str, count: int, bell: int) -> None:
+    def __init__(self, directory: str, count: int, need: int, bell: int) -> None:
+        """Open the slots, none of which is taken yet; each job takes ``need`` of them."""
         os.makedirs(directory, exist_ok=True)
-        self.bell = bell
+        self.bell, self.need = bell, need
         self.others = [self._open(os.path.join(directory, str(number))) for number in range(count)]
         self.ours: deque[int] = deque()
+        self.most = count // need * need
+        self.busy = 0
+        self.turnstile = self._open(os.path.join(directory, "turnstile")) if need > 1 else -1
+        self.passed = need == 1
+        self.queueing = False
 
-    @staticmethod
-    def _open(path: str) -> int:
+    def _open(self, path: str) -> int:
         low = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-        slot = fcntl.fcntl(low, fcntl.F_DUPFD_CLOEXEC, SLOT_DESCRIPTOR + 1)
+        slot = fcntl.fcntl(low, fcntl.F_DUPFD_CLOEXEC, SLOT_DESCRIPTOR + self.need)
         os.close(low)
         return slot
 
-    def take(self) -> int | None:
-        """Return a locked slot; None if all are taken: then the bell rings when one falls to us."""
-        while not self.ours and self.others:
-            slot = self.others.pop()
-            try:
-                fcntl.flock(slot, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                threading.Thread(target=self._await, args=(slot,), daemon=True).start()
-            else:
-                return slot
-        return self.ours.popleft() if self.ours else None
+    def take(self) -> list[int] | None:
+        """Return locked slots for one job; None if too few are free: then the bell rings when one falls to us."""
+        self._leave_surplus()
+        if len(self.ours) < self.need and self.busy < self.most and self._pass():
+            while len(self.ours) < self.need and self.others:
+                slot = self.others.pop()
+                if self._lock(slot):
+                    self.ours.append(slot)
+                else:
+                    threading.Thread(target=self._await, args=(slot,), daemon=True).start()
+        if len(self.ours) < self.need:
+            return None
+        self.busy += self.need
+        taken = [self.ours.popleft() for _ in range(self.need)]
+        self._leave_surplus()
+        return taken
 
-    def _await(self, slot: int) -> None:
-        fcntl.flock(slot, fcntl.LOCK_EX)
-        self.ours.append(slot)
-        os.write(self.bell, b"\0")
+    def give(self, slots: list[int]) -> None:
+        """Take the slots of a job back."""
+        self.ours.extend(slots)
+        self.busy -= len(slots)
 
     def release(self) -> None:
         """Leave the slots that hold no job to other runners, for good."""
         while self.ours:
             fcntl.flock(self.ours.popleft(), fcntl.LOCK_UN)
+        self._leave_turnstile()
+
+    def _pass(self) -> bool:
+        """Say whether slots may be collected: with several for each job, by one runner at a time."""
+        if not (self.passed or self.queueing):
+            self.passed = self._lock(self.turnstile)
+            if not self.passed:
+                self.queueing = True
+                threading.Thread(target=self._queue, daemon=True).start()
+        return self.passed
+
+    def _queue(self) -> None:
+        fcntl.flock(self.turnstile, fcntl.LOCK_EX)
+        self.passed, self.queueing = True, False
+        os.write(self.bell, b"\0")
+
+    def _leave_surplus(self) -> None:
+        """Leave what is more than all our jobs can ever take, and let others collect once we have all that."""
+        if self.need == 1:
+            return
+        while self.busy + len(self.ours) > self.most:
+            slot = self.ours.pop()
+            fcntl.flock(slot, fcntl.LOCK_UN)
+        if self.busy + len(self.ours) == self.most:
+            self._leave_turnstile()
+
+    def _leave_turnstile(self) -> None:
+        if self.need > 1 and self.passed:
+            self.passed = False
+            fcntl.flock(self.turnstile, fcntl.LOCK_UN)
+
+    @staticmethod
+    def _lock(descriptor: int) -> bool:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
+
+    def _await(self, slot: int) -> None:
+        fcntl.flock(slot, fcntl.LOCK_EX)
+        self.ours.append(slot)
+        os.write(self.bell, b"\0")
 
 
 class Runner:
@@ -299,7 +355,10 @@ class Runner:
         os.set_blocking(self.bell, False)
         os.set_blocking(ringer, False)
         self._listen(ringer)
-        self.slots = Slots(os.path.join(directory, os.pardir, os.pardir, "slots"), self.array["slots"], ringer)
+        places = os.path.join(directory, os.pardir, os.pardir, "slots")
+        self.slots = Slots(places, self.array["slots"], self.array.get("job_slots", 1), ringer)
+        self.folder = self.array.get("directory", "")  # older arrays have neither
+        self.over: set[int] = set()
         self.pending: Iterator[list[Any]] = iter(())
         self.next: list[Any] | None = None
         self.attempts = 0
@@ -362,8 +421,8 @@ class Runner:
         begun = (set(started) | logs) - ended
         for index in sorted(begun):
             self._adopt(index, *started.get(index, ("", {})))
-        done = ended | begun
-        self.pending = (job for job in self.jobs() if job[0] not in done)
+        self.over = ended | begun
+        self.pending = (job for job in self.jobs() if job[0] not in self.over)
         self.next = next(self.pending, None)
 
     def _adopt(self, index: int, boot: str, event: dict[str, Any]) -> None:
@@ -392,10 +451,10 @@ class Runner:
     def _start_all(self) -> None:
         self.journal.flush()
         while self.next and not self.journal.unwritten and time.monotonic() >= self.paused_until:
-            slot = self.slots.take()
-            if slot is None:
+            slots = self.slots.take()
+            if slots is None:
                 break
-            if self._start(self.next, slot):
+            if self._start(self.next, slots):
                 self.next = next(self.pending, None)
         if not self.next:
             self.slots.release()
@@ -415,14 +474,17 @@ class Runner:
         """Return what all processes of a job carry in their environment, and no other process ever did."""
         return f"{self.array['token']}.{index}"
 
-    def _start(self, job: list[Any], slot: int) -> bool:
+    def _start(self, job: list[Any], slots: list[int]) -> bool:
         """Start a job; say whether it is dealt with: False if it should be tried again after a pause."""
         values = self._values(job)
         command = [PLACEHOLDER.sub(lambda found: values[found[0][1:-1]], word) for word in self.array["command"]]
+        cwd = self.array["cwd"]
+        if self.folder:
+            cwd = os.path.join(cwd, PLACEHOLDER.sub(lambda found: values[found[0][1:-1]], self.folder))
         log = os.path.join(self.directory, "out", f"{job[0]}.log")
         began = time.time()
         try:
-            os.chdir(self.array["cwd"])
+            os.chdir(cwd)
             pid = os.posix_spawnp(
                 command[0],
                 command,
@@ -431,24 +493,24 @@ class Runner:
                     # No job can be started twice: its log must not be there. It also proves that one was started.
                     (os.POSIX_SPAWN_OPEN, 1, log, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o644),
                     (os.POSIX_SPAWN_DUP2, 1, 2),
-                    (os.POSIX_SPAWN_DUP2, slot, SLOT_DESCRIPTOR),
+                    *((os.POSIX_SPAWN_DUP2, slot, SLOT_DESCRIPTOR + each) for each, slot in enumerate(slots)),
                 ],
                 setpgroup=0,
                 setsigmask=[],
                 setsigdef=RESET_SIGNALS,
             )
         except (OSError, ValueError) as error:
-            self.slots.ours.append(slot)
-            return self._not_started(job, command, log, error)
+            self.slots.give(slots)
+            return self._not_started(job, command[0], cwd, log, error)
         self.attempts = 0
         found = look_up(pid)
         started = Job(job[0], pid, found.born if found else 0, began, self._mark(job[0]))
-        started.slot = slot
+        started.slots = slots
         self.journal.record({"event": "start", "job": job[0], "pid": pid, "born": started.born, "time": began})
         self._watch(started)
         return True
 
-    def _not_started(self, job: list[Any], command: list[str], log: str, error: Exception) -> bool:
+    def _not_started(self, job: list[Any], program: str, cwd: str, log: str, error: Exception) -> bool:
         if not isinstance(error, FileExistsError) and os.path.exists(log):
             os.unlink(log)
         self.attempts += 1
@@ -458,10 +520,16 @@ class Runner:
             return False
         self.attempts = 0
         reason = (error.strerror or str(error)) if isinstance(error, OSError) else str(error)
-        message = f"could not start {command[0]!r} in {self.array['cwd']!r}: {reason}"
-        now = time.time()
-        self.journal.record({"event": "end", "job": job[0], "time": now, "reason": "not_started", "message": message})
+        message = f"could not start {program!r} in {cwd!r}: {reason}"
+        if isinstance(error, OSError) and error.filename == cwd:
+            message = f"could not start {program!r}: its directory {cwd!r} cannot be entered: {reason}"
+        self._skip(job[0], "not_started", message)
         return True
+
+    def _skip(self, index: int, reason: str, message: str) -> None:
+        """Write down the end of a job that was never started."""
+        self.over.add(index)
+        self.journal.record({"event": "end", "job": index, "time": time.time(), "reason": reason, "message": message})
 
     # Ending
 
@@ -492,21 +560,43 @@ class Runner:
         if job.reason:
             event["reason"], event["message"] = job.reason, job.message
         self.journal.record(event)
-        if job.slot >= 0:
-            self.slots.ours.append(job.slot)
+        self.slots.give(job.slots)
 
     def _obey(self) -> None:
-        """Cancel everything if somebody asked for it."""
-        if not os.path.exists(os.path.join(self.directory, "cancel")):
+        """Cancel what somebody asked to be cancelled: everything, or single jobs."""
+        everything = os.path.exists(os.path.join(self.directory, "cancel"))
+        indices = self._unwanted()
+        if not (everything or indices):
             return
         table = processes()
         for job in self.running.values():
-            if not job.gone:
+            if (everything or job.index in indices) and not job.gone:
                 self._condemn(job, "cancelled", "cancelled while it ran", table)
-        while self.next:
-            event = {"event": "end", "job": self.next[0], "time": time.time(), "reason": "cancelled"}
-            self.journal.record({**event, "message": "cancelled before it was started"})
+        for index in sorted(indices):
+            if self._is_pending(index):
+                self._skip(index, "cancelled", "cancelled before it was started")
+        while self.next and (everything or self.next[0] in self.over):
+            if self.next[0] not in self.over:
+                self._skip(self.next[0], "cancelled", "cancelled before it was started")
             self.next = next(self.pending, None)
+
+    def _unwanted(self) -> set[int]:
+        """Return the indices of single jobs whose end was asked for."""
+        found: set[int] = set()
+        try:
+            with open(os.path.join(self.directory, "cancel-jobs"), "rb") as file:
+                lines = file.read().splitlines()
+        except FileNotFoundError:
+            return found
+        for line in lines:
+            with contextlib.suppress(ValueError):  # torn by a full disk: whoever asked was told so
+                found.update(json.loads(line))
+        return found
+
+    def _is_pending(self, index: int) -> bool:
+        """Say whether a job has never been started: it has no log."""
+        known = 0 <= index < self.array["size"] and index not in self.over
+        return known and not os.path.exists(os.path.join(self.directory, "out", f"{index}.log"))
 
     def _condemn(self, job: Job, reason: str, message: str, table: dict[int, Process]) -> None:
         """Ask a job to end; those of its processes that are left after the grace period are killed."""

@@ -20,3 +20,8 @@ def test_without_slots_there_are_as_many_as_cores_and_memory_allow():
     assert context(cpus_per_job=0.5).slot_count() == 2 * cores
     assert context(cpus_per_job=float(cores)).slot_count() == 1
     assert context(cpus_per_job=0.01, memory_per_job=10**9).slot_count() == 1
+
+
+def test_the_site_has_as_many_slots_as_all_jobs_at_once_take_cores():
+    assert context(slots=3, cpus_per_job=2.5).core_slots() == 9
+    assert context(slots=3, cpus_per_job=0.5).core_slots() == 3

@@ -102,7 +102,7 @@ def single(tmp_path: Path, hostile_directory: Path) -> Iterator[LocalSite]:
 
 
 def end_everything(site: LocalSite) -> None:
-    for directory in site.root.glob("arrays/[!.]*"):
+    for directory in site.root.glob("arrays/[!.]*/"):
         (directory / "runner.failed").unlink(missing_ok=True)
         remote_id = site.find(directory.name)
         if remote_id and not is_corrupt(directory):
@@ -582,8 +582,8 @@ def test_clean_refuses_an_active_array_and_removes_one_that_is_over(site: LocalS
     Path("go-0").touch()
     Watched(site, remote_id).end()
     site.clean(remote_id)
-    assert site.find("a") is None
     assert not list((site.root / "arrays").iterdir())
+    assert site.find("a") is None
     site.clean(remote_id)
 
 
