@@ -674,7 +674,7 @@ def _adopt_orphans() -> None:
         complain("without prctl, a job's processes that leave its process group may outlive it")
 
 
-def _go_to_background(directory: str) -> None:
+def go_to_background(directory: str) -> None:
     if os.fork():
         os._exit(0)
     os.setsid()
@@ -691,7 +691,7 @@ def main(arguments: list[str]) -> None:
     if lock is None:
         return
     os.set_inheritable(lock, False)
-    _go_to_background(directory)
+    go_to_background(directory)
     _adopt_orphans()
     try:
         Runner(directory, lock).run()
