@@ -8,6 +8,7 @@ that not even a submission that is still under way can start a job.
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -22,6 +23,8 @@ from simcampaign.sites.hosts.base import Done, Host
 
 _SUBMIT_SECONDS = 300.0
 """A busy controller keeps its clients waiting for minutes."""
+
+_PLACEHOLDER = re.compile(r"\{[a-z_]+\}")
 
 _ATTEMPTS = 3
 """How often an array is written anew because another submission of it came to nothing meanwhile."""
@@ -38,7 +41,7 @@ class Hand:
         """Hand an array over and return its remote id; one of this name that is there already is adopted."""
         check_name(array.name)
         for _ in range(_ATTEMPTS):
-            state, fence = self._prepare(array.name)
+            state, fence = self._prepare(array, options)
             remote_id = self.find(array.name) if state == "known" else self._place(array, options, fence)
             if remote_id is not None:
                 return remote_id
@@ -83,8 +86,23 @@ class Hand:
             )
         return done
 
-    def _prepare(self, name: str) -> tuple[str, str]:
-        state, _, fence = self._script("prepare.sh", self._scratch(), name).text.strip().partition(" ")
+    def check_program(self, array: ArraySpec, options: ClusterOptions) -> None:
+        """Raise ``SiteError`` if there is no command, or its program is not there."""
+        self._prepare(array, options)
+
+    def _missing(self, array: ArraySpec) -> SiteError:
+        return SiteError(
+            f"command {shorten(repr(array.command[0]))} is not in the PATH of {self._host.name}; nothing was submitted",
+            "check its spelling, or load its module: see option modules; if compute nodes alone have it, give its full "
+            "path",
+        )
+
+    def _prepare(self, array: ArraySpec, options: ClusterOptions) -> tuple[str, str]:
+        """Return whether an array of this name is there, and the fence against it."""
+        done = self._script("prepare.sh", self._scratch(), array.name, *_program(array, options))
+        state, _, fence = done.text.strip().partition(" ")
+        if state == "missing":
+            raise self._missing(array)
         return state, fence
 
     def _place(self, array: ArraySpec, options: ClusterOptions, fence: str) -> str | None:
@@ -147,6 +165,19 @@ class Hand:
             if len(words) == 3:
                 return f"{name}:{words[2].decode(errors='replace')}"
         raise NetworkError(f"array {name} has just begun on {self._host.name}", "look again in a moment")
+
+
+def _program(array: ArraySpec, options: ClusterOptions) -> tuple[str, ...]:
+    """Return the program that should be in the PATH of the host, and the PATH if the array sets one.
+
+    Nothing where a module or the prologue may bring it, or compute nodes may have it elsewhere.
+    """
+    if not array.command:
+        raise SiteError("there is no command", "give the program to run, e.g. command: [lmp, -in, {input}]")
+    program = array.command[0]
+    if options.modules or options.prologue or "/" in program or _PLACEHOLDER.search(program):
+        return ()
+    return program, array.environment.get("PATH", "")
 
 
 def check_name(name: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import tempfile
 import threading
 from collections.abc import Iterator, Mapping, Sequence
@@ -25,9 +24,6 @@ from simcampaign.sites.hosts import Host, open_host
 
 _PORTION = 500
 """Logs that are fetched together."""
-
-_PLACEHOLDER = re.compile(r"\{[a-z_]+\}")
-
 
 OptionsType = TypeVar("OptionsType", bound=ClusterOptions)
 
@@ -55,6 +51,10 @@ class ClusterSite(Generic[OptionsType]):
     def configure(cls, name: str, options: Any) -> Self:
         """Make a site of what a person wrote."""
         return cls(name, options)
+
+    def __reduce__(self) -> tuple[type[Self], tuple[str, OptionsType]]:
+        """Pickle what a person wrote; connections and what was seen so far stay behind."""
+        return type(self), (self.name, self.settings)
 
     def _place(self) -> str:
         """Return the scratch directory as an absolute path; the host may have to be asked once."""
@@ -89,7 +89,7 @@ class ClusterSite(Generic[OptionsType]):
     def check(self, array: ArraySpec) -> None:
         """Raise ``SiteError`` if the scheduler would not take such an array, or the command is not there."""
         options = self._options_of(array)
-        self._check_program(array, options)
+        self._hand.check_program(array, options)
         if refusal := self._hand.test(array, options):
             raise SiteError(
                 f"{self.adapter.title} on {self.host.name} would refuse the jobs: {refusal}",
@@ -98,22 +98,6 @@ class ClusterSite(Generic[OptionsType]):
 
     def _options_of(self, array: ArraySpec) -> OptionsType:
         return with_array_options(self.settings, dict(array.options), self.name)
-
-    def _check_program(self, array: ArraySpec, options: ClusterOptions) -> None:
-        """Raise ``SiteError`` if the command's program is not in the PATH here, and nothing would put it there."""
-        if not array.command:
-            raise SiteError("there is no command", "give the program to run, e.g. command: [lmp, -in, {input}]")
-        program = array.command[0]
-        if options.modules or options.prologue or "/" in program or _PLACEHOLDER.search(program):
-            return
-        path = array.environment.get("PATH", "")
-        look = '[ -z "$2" ] || PATH=$2; command -v -- "$1"'
-        if self.host.run(["/bin/sh", "-c", look, "sh", program, path]).code:
-            raise SiteError(
-                f"command {shorten(repr(program))} is not in the PATH of {self.host.name}; nothing was submitted",
-                "check its spelling, or load its module: see option modules; if compute nodes alone have it, give its "
-                "full path",
-            )
 
     def submit(self, array: ArraySpec) -> str:
         """Hand an array over; one of the same name that is there already is adopted."""
@@ -138,6 +122,8 @@ class ClusterSite(Generic[OptionsType]):
     def logs(self, remote_id: str, indices: Sequence[int], pattern: str = "") -> Iterator[tuple[int, bytes]]:
         """Yield what jobs printed so far; a job without any output is left out."""
         keep = line_filter(pattern)
+        if not indices:
+            return
         directory = f"{self._directory(remote_id)}/out"
         there = {entry.path for entry in self.host.list(directory) if entry.size}
         wanted = [index for index in indices if f"{index}.log" in there]
