@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-from simcampaign.sites import runner
+from simcampaign.sites.background import take_lock
 
 T = TypeVar("T")
 PATIENCE = 60.0
@@ -26,8 +26,8 @@ def until(look: Callable[[], T], patience: float = PATIENCE) -> T:
 def is_idle(directory: Path) -> bool:
     """Say whether no runner is at work in an array's directory."""
     try:
-        lock = runner.take_lock(str(directory))
-    except FileNotFoundError:
+        lock = take_lock(str(directory))
+    except (FileNotFoundError, NotADirectoryError):  # never there, or refused
         return True
     if lock is not None:
         os.close(lock)

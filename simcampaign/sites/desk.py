@@ -2,11 +2,11 @@
 
     python3 desk.py ROOT < request.json > answer.json
 
-One file, standard library only, Python 3.9 or later, so that it can be copied to a host, beside ``runner.py``. There
-each request is one run of it: one JSON object comes in and one goes out, ``{"ok": …}`` or ``{"error": …, "hint": …}``.
+Standard library only, Python 3.9 or later: with ``FILES`` it is copied to hosts that have nothing else. There each
+request is one run of it: one JSON object comes in and one goes out, ``{"ok": …}`` or ``{"error": …, "hint": …}``.
 On this host ``answer`` is called instead. ``do`` in a request names the operation, see ``OPERATIONS``; ``host`` is the
 host on which it must happen, if that is known. Bytes travel as text of the same code points (Latin-1); an answer holds
-``PAGE_BYTES`` of them at most and says how to ask for the rest.
+4 MiB of them at most and says how to ask for the rest.
 
 In ``ROOT/arrays/`` each array has a directory, see ``runner.py``. It appears there whole, by one rename: a request that
 is cut off leaves nothing. A plain file under the name of an array says that the array was looked for and not found: it
@@ -23,34 +23,30 @@ import signal
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING or __package__:
-    from simcampaign.sites import runner
-else:  # a copy, beside a copy of the runner
+    from simcampaign.sites import arraydir, runner
+    from simcampaign.sites.arraydir import DeskError
+    from simcampaign.sites.background import take_lock
+    from simcampaign.sites.processes import lives, processes
+else:  # run as a program, beside copies of these
+    import arraydir
     import runner
+    from arraydir import DeskError
+    from background import take_lock
+    from processes import lives, processes
 
-PAGE_BYTES = 4 * 2**20
-"""Bytes of journals or logs in one answer; more are asked for again."""
-STALE_SECONDS = 86400.0
-"""No submission takes this long: a draft that is older is rubbish."""
-REFUSED_SECONDS = 7 * STALE_SECONDS
-"""How long a name stays refused after it was looked for in vain."""
+FILES = ("desk.py", "arraydir.py", *runner.FILES)
+"""What must lie in one directory for it to run."""
 START_SECONDS = 60.0
 """A host that needs longer than this to start one Python process is not usable."""
+ALONE = ("-E", "-s", "-S")
+"""Python's options for programs that see only what lies beside them, and start fast."""
 SPARE_BYTES = 100 * 2**20
 """A disk with less room than this is not fit for jobs."""
-
-
-class DeskError(Exception):
-    """The desk refuses: a message, and what to do next."""
-
-    def __init__(self, message: str, hint: str = "") -> None:
-        super().__init__(message)
-        self.message, self.hint = message, hint
 
 
 def answer(root: Path, request: Mapping[str, Any]) -> dict[str, Any]:
@@ -101,7 +97,7 @@ def resolve(description: Mapping[str, Any], path: str | None) -> list[str]:
     cwd = _cwd(description)
     found = shutil.which(os.path.join(cwd, program) if "/" in program else program, path=folders)  # noqa: PTH118
     if found is None:
-        where = "is no program that can be run" if "/" in program else f"is not in PATH ({_short(folders)})"
+        where = "is no program that can be run" if "/" in program else f"is not in PATH ({arraydir.short(folders)})"
         raise DeskError(
             f"command {program!r} {where}; nothing was submitted",
             "check its spelling, install it, or give its full path as the first word of `command`",
@@ -112,27 +108,27 @@ def resolve(description: Mapping[str, Any], path: str | None) -> list[str]:
 def create(root: Path, request: Mapping[str, Any]) -> dict[str, Any]:
     """Write an array down and start its runner; one of this name that is here already is adopted."""
     name = request["name"]
-    directory = directory_of(root, name)
+    directory = arraydir.directory_of(root, name)
     if not directory.is_dir():
         here = {"host": socket.gethostname(), "cwd": _cwd(request["description"])}
         description = {**request["description"], **here, **check(root, request)}
         description["slots"] = slots_of(description)
         try:
-            _write_down(directory, description, request["jobs"])
+            arraydir.write_down(directory, description, request["jobs"])
         except OSError as error:
             raise DeskError(
                 f"array {name} cannot be written to {directory}: {error.strerror}; nothing was submitted",
                 "make room, or give the site another root, and run again",
             ) from error
-    if not is_over(name, directory):
+    if not arraydir.is_over(name, directory):
         ensure_runner(name, directory, request.get("runner"))
-    return {"host": _home_of(name, directory)}
+    return {"host": arraydir.home_of(name, directory)}
 
 
 def find(root: Path, request: Mapping[str, Any]) -> dict[str, Any]:
     """Say on which host the array of this name is; if on none, it can never be created from now on."""
     name = request["name"]
-    directory = directory_of(root, name)
+    directory = arraydir.directory_of(root, name)
     if not directory.is_dir():
         directory.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -140,7 +136,7 @@ def find(root: Path, request: Mapping[str, Any]) -> dict[str, Any]:
         except FileExistsError:
             if not directory.is_dir():
                 os.utime(directory)
-    return {"host": _home_of(name, directory) if directory.is_dir() else None}
+    return {"host": arraydir.home_of(name, directory) if directory.is_dir() else None}
 
 
 def status(root: Path, request: Mapping[str, Any]) -> dict[str, Any]:
@@ -150,15 +146,15 @@ def status(root: Path, request: Mapping[str, Any]) -> dict[str, Any]:
     array, or ``journal``, ``more`` if that is not all of it, ``size`` in jobs, and ``error`` if the runner is not well.
     """
     told: dict[str, dict[str, Any] | None] = {}
-    room = PAGE_BYTES
+    room = arraydir.PAGE_BYTES
     for name, (offset, ended) in request["arrays"].items():
-        directory = directory_of(root, name)
+        directory = arraydir.directory_of(root, name)
         try:
-            data, more = _read_from(name, directory, offset, room)
+            data, more = arraydir.read_from(name, directory, offset, room)
             room -= len(data)
-            each = {"journal": data.decode("latin-1"), "more": more, "size": size_of(name, directory)}
+            each = {"journal": data.decode("latin-1"), "more": more, "size": arraydir.size_of(name, directory)}
             told[name] = each
-            if not (more or request.get("looks_only")) and ended + _ends(data) < each["size"]:
+            if not (more or request.get("looks_only")) and ended + arraydir.ends(data) < each["size"]:
                 each["error"] = _try_runner(name, directory, request.get("runner"))
         except DeskError:
             if directory.is_dir():
@@ -172,7 +168,7 @@ def sizes(root: Path, request: Mapping[str, Any]) -> dict[str, Any]:
     found = {}
     for name in request["arrays"]:
         try:
-            found[name] = (directory_of(root, name) / "journal").stat().st_size
+            found[name] = (arraydir.directory_of(root, name) / "journal").stat().st_size
         except (FileNotFoundError, NotADirectoryError):
             found[name] = -2
     return {"sizes": found}
@@ -183,10 +179,10 @@ def logs(root: Path, request: Mapping[str, Any]) -> dict[str, Any]:
 
     ``start`` is ``[position in indices, offset, end of that log]``, an end of -1 for what it has now.
     """
-    folder = directory_of(root, request["name"]) / "out"
+    folder = arraydir.directory_of(root, request["name"]) / "out"
     first, offset, end = request["start"]
     found: list[tuple[int, str]] = []
-    room = PAGE_BYTES
+    room = arraydir.PAGE_BYTES
     for position, index in enumerate(request["indices"][first:], first):
         with (
             contextlib.suppress(FileNotFoundError, NotADirectoryError),
@@ -206,7 +202,7 @@ def logs(root: Path, request: Mapping[str, Any]) -> dict[str, Any]:
 def cancel(root: Path, request: Mapping[str, Any]) -> dict[str, Any]:
     """Ask the runner to end all jobs, or those of ``indices``; an array that is gone is no error."""
     name, indices = request["name"], request["indices"]
-    directory = directory_of(root, name)
+    directory = arraydir.directory_of(root, name)
     if not directory.is_dir():
         return {}
     if indices is None:
@@ -215,7 +211,7 @@ def cancel(root: Path, request: Mapping[str, Any]) -> dict[str, Any]:
         # Between newlines of its own, a line that a full disk tore apart spoils no other, and is none itself.
         with (directory / "cancel-jobs").open("ab", buffering=0) as file:
             file.write(f"\n{json.dumps(list(indices))}\n".encode())
-    if not is_over(name, directory) and not ensure_runner(name, directory, request.get("runner")):
+    if not arraydir.is_over(name, directory) and not ensure_runner(name, directory, request.get("runner")):
         _wake_runner(directory)
     return {}
 
@@ -223,140 +219,25 @@ def cancel(root: Path, request: Mapping[str, Any]) -> dict[str, Any]:
 def clean(root: Path, request: Mapping[str, Any]) -> dict[str, Any]:
     """Remove the directory of an array that is over; one that is gone already is no error."""
     name = request["name"]
-    directory = directory_of(root, name)
+    directory = arraydir.directory_of(root, name)
     try:
-        over = is_over(name, directory)
+        over = arraydir.is_over(name, directory)
     except DeskError:
         if directory.is_dir():
             raise
         return {}  # it is gone, perhaps cleaned by somebody else while it was read
     if not over:
         raise DeskError(f"array {name} is still active, so its files are kept", "wait for its end, or cancel it")
-    trash = directory.with_name(f".old-{_unique()}")
+    trash = directory.with_name(f".old-{arraydir.unique()}")
     with contextlib.suppress(FileNotFoundError):  # somebody else is cleaning it, too
         directory.rename(trash)
     shutil.rmtree(trash, ignore_errors=True)
     return {}
 
 
-def directory_of(root: Path, name: str) -> Path:
-    """Return the directory of an array; refuses names that lead elsewhere."""
-    if not name or name.startswith(".") or "/" in name or "\0" in name:
-        raise DeskError(f"array name {name!r} cannot name a directory: it is empty, starts with '.', or has '/' in it")
-    return root / "arrays" / name
-
-
-def is_over(name: str, directory: Path) -> bool:
-    """Say whether every job of an array has ended."""
-    offset = ended = 0
-    more = True
-    while more:
-        data, more = _read_from(name, directory, offset, PAGE_BYTES)
-        ended += _ends(data)
-        offset += len(data)
-    return ended >= size_of(name, directory)
-
-
-def size_of(name: str, directory: Path) -> int:
-    """Return how many jobs an array has."""
-    return int(_description_of(name, directory)["size"])
-
-
 def _cwd(description: Mapping[str, Any]) -> str:
     """Return where the submitter is, or the home directory if it is on another host."""
     return description["cwd"] or os.path.expanduser("~")  # noqa: PTH111 - pathlib raises where there is no home
-
-
-def _home_of(name: str, directory: Path) -> str:
-    """Return the host that runs an array: directories may be shared by several."""
-    return str(_description_of(name, directory).get("host", socket.gethostname()))
-
-
-def _description_of(name: str, directory: Path) -> dict[str, Any]:
-    try:
-        found = json.loads((directory / "array.json").read_bytes())
-        int(found["size"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DeskError(f"the description of array {name} in {directory / 'array.json'} cannot be read") from error
-    return dict(found)
-
-
-def _write_down(directory: Path, description: Mapping[str, Any], jobs: Iterable[Sequence[Any]]) -> None:
-    """Write an array down completely, then let it appear under its name; whoever is first wins."""
-    directory.parent.mkdir(parents=True, exist_ok=True)
-    _sweep(directory.parent)
-    draft = directory.with_name(f".new-{_unique()}")
-    draft.mkdir(mode=0o700)
-    try:
-        (draft / "out").mkdir()
-        (draft / "journal").touch()
-        _write(draft / "jobs.jsonl", (f"{json.dumps(job)}\n" for job in jobs))
-        _write(draft / "array.json", [json.dumps(description, indent=1)])
-        with contextlib.suppress(FileExistsError):
-            _rename_new(draft, directory)
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
-
-
-def _sweep(arrays: Path) -> None:
-    """Remove what a killed submission or cleaning left half done, and names that were refused, long ago."""
-    with os.scandir(arrays) as entries:
-        for entry in entries:
-            draft = entry.name.startswith(".")
-            if not draft and entry.is_dir(follow_symlinks=False):
-                continue
-            with contextlib.suppress(OSError):
-                if time.time() - entry.stat().st_mtime > (STALE_SECONDS if draft else REFUSED_SECONDS):
-                    (shutil.rmtree if draft else os.unlink)(entry.path)
-
-
-def _write(path: Path, texts: Iterable[str]) -> None:
-    """Write a file that is on the disk when this returns."""
-    with path.open("w", encoding="utf-8") as file:
-        file.writelines(texts)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _rename_new(draft: Path, directory: Path) -> None:
-    """Rename a directory; raises ``FileExistsError`` if another array has the name, ``DeskError`` if it is refused."""
-    try:
-        draft.rename(directory)
-    except OSError as error:
-        if directory.is_dir():
-            raise FileExistsError(error.errno, error.strerror, str(directory)) from error
-        if directory.is_file():
-            raise DeskError(
-                f"array {directory.name} was looked for before it arrived and given up, so its name is refused; "
-                "nothing was submitted",
-                "run again: what is missing is planned anew, under another name",
-            ) from error
-        raise
-
-
-def _read_from(name: str, directory: Path, offset: int, most: int) -> tuple[bytes, bool]:
-    """Return the journal from an offset on, whole lines if there is room for any, and whether there is more of it."""
-    try:
-        with (directory / "journal").open("rb") as file:
-            size = file.seek(0, os.SEEK_END)
-            file.seek(offset)
-            data = file.read(min(most, max(0, size - offset)))
-    except OSError as error:
-        raise DeskError(f"the journal of array {name} in {directory} cannot be read: {error.strerror}") from error
-    if size < offset:
-        raise DeskError(f"the journal of array {name} in {directory} is shorter than it was at the last look")
-    if offset + len(data) == size:
-        return data, False
-    whole = data.rfind(b"\n") + 1
-    if not whole and most == PAGE_BYTES:
-        raise DeskError(f"the journal of array {name} in {directory} has no end of line in {most} bytes from {offset}")
-    return data[:whole], True
-
-
-def _ends(data: bytes) -> int:
-    """Return how many jobs ended in these whole lines of a journal."""
-    whole = data[: data.rfind(b"\n") + 1]
-    return whole.count(b'\n{"event":"end"') + whole.startswith(b'{"event":"end"')
 
 
 # Runners
@@ -371,16 +252,16 @@ def ensure_runner(name: str, directory: Path, command: Sequence[str] | None) -> 
     failed = directory / "runner.failed"
     if failed.exists():
         raise DeskError(
-            f"the runner of array {name} gave up: {_short(failed.read_text(errors='replace'))}",
+            f"the runner of array {name} gave up: {arraydir.short(failed.read_text(errors='replace'))}",
             f"see {directory / 'runner.log'}; then remove {failed} and look again",
         )
     try:
-        lock = runner.take_lock(str(directory))
+        lock = take_lock(str(directory))
     except OSError as error:
         raise DeskError(f"array {name} in {directory} cannot be locked: {error.strerror}") from error
     if lock is None:
         return False
-    program = [sys.executable, "-I", "-S", os.path.abspath(runner.__file__)]  # noqa: PTH100 - links stay
+    program = [sys.executable, *ALONE, os.path.abspath(runner.__file__)]  # noqa: PTH100 - links stay
     try:
         # The lock is handed down, so that between this look and the runner's start nobody else can start one.
         done = subprocess.run(
@@ -415,7 +296,7 @@ def _try_runner(name: str, directory: Path, command: Sequence[str] | None) -> li
 def _wake_runner(directory: Path) -> None:
     """Have the runner look for cancel marks; a runner that has not yet written its pid will look by itself."""
     words = (directory / "runner.lock").read_text().split()
-    if len(words) == 2 and runner.lives(int(words[0]), int(words[1])):
+    if len(words) == 2 and lives(int(words[0]), int(words[1])):
         with contextlib.suppress(ProcessLookupError):
             os.kill(int(words[0]), signal.SIGUSR1)
 
@@ -439,7 +320,7 @@ def doctor(root: Path, request: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _memory() -> tuple[str, bool | None, str]:
-    if not runner.processes():
+    if not processes():
         return "memory", None, "there is no /proc here, so memory limits of jobs are not kept"
     total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return "memory", True, f"{total // 2**20} MiB; limits of jobs are kept by looking every second"
@@ -447,14 +328,14 @@ def _memory() -> tuple[str, bool | None, str]:
 
 def _room(subject: str, folder: Path) -> Iterator[tuple[str, bool | None, str]]:
     """Try to write, rename, lock and remove a file in a folder, as arrays and jobs will."""
-    trial = folder / f".try-{_unique()}"
+    trial = folder / f".try-{arraydir.unique()}"
     try:
         folder.mkdir(parents=True, exist_ok=True)
         trial.mkdir()
         try:
-            _write(trial / "file", ["x"])
+            arraydir.write(trial / "file", ["x"])
             (trial / "file").rename(trial / "renamed")
-            os.close(runner.take_lock(str(trial)) or os.open(os.devnull, os.O_RDONLY))
+            os.close(take_lock(str(trial)) or os.open(os.devnull, os.O_RDONLY))
         finally:
             shutil.rmtree(trial)
         free = shutil.disk_usage(folder).free
@@ -467,14 +348,6 @@ def _room(subject: str, folder: Path) -> Iterator[tuple[str, bool | None, str]]:
 
 
 # Here and there
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= 120 else f"{text[:119]}…"
-
-
-def _unique() -> str:
-    return os.urandom(16).hex()
 
 
 OPERATIONS: dict[str, Callable[[Path, Mapping[str, Any]], dict[str, Any]]] = {

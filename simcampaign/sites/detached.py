@@ -14,6 +14,7 @@ from simcampaign.errors import ConfigError, Problem, SiteError
 from simcampaign.jobs import ArrayReport, ArraySpec, JobReport, JobSpec, JobState, Resources, job_environment
 from simcampaign.logfilter import filter_log, line_filter
 from simcampaign.sites import desk
+from simcampaign.sites.arraydir import DeskError
 from simcampaign.sites.base import Capabilities, Finding, Queue
 from simcampaign.sites.hosts.base import Host
 from simcampaign.sites.journal import Cursor, read_journal
@@ -44,7 +45,7 @@ class DeskHere:
         """Carry out one request."""
         try:
             return desk.answer(self.root, request)
-        except desk.DeskError as error:
+        except DeskError as error:
             raise SiteError(error.message, error.hint) from error
         except OSError as error:
             raise SiteError(f"{error.filename or self.root}: {error.strerror or error}") from error

@@ -2,8 +2,8 @@
 
     python runner.py DIRECTORY [LOCK]
 
-One file, standard library only, Python 3.9 or later, so that it can be copied to a host that has nothing else. It goes
-to the background by itself. ``LOCK`` is the inherited descriptor of ``runner.lock``, already locked; without it the
+Standard library only, Python 3.9 or later: with ``FILES`` it is copied to hosts that have nothing else. It goes to the
+background by itself. ``LOCK`` is the inherited descriptor of ``runner.lock``, already locked; without it the
 runner locks the file itself, and leaves at once if another runner has it. In ``DIRECTORY`` it finds and writes
 
     array.json    what all jobs have in common      jobs.jsonl   one line a job, see ``Runner.jobs``
@@ -20,13 +20,12 @@ each wait for what the other has.
 
 # pathlib and dataclasses are not imported: they would make the runner slower to start, and bigger; the kernel never
 # reports a job's peak memory below that of the process that started it.
-# ruff: noqa: PTH100, PTH103, PTH108, PTH110, PTH118, PTH123, PTH208
+# ruff: noqa: PTH100, PTH108, PTH110, PTH118, PTH123, PTH208
 
 from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import json
 import math
 import os
@@ -34,12 +33,31 @@ import re
 import select
 import signal
 import sys
-import threading
 import time
-from collections import deque
-from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
+if TYPE_CHECKING or __package__:
+    from simcampaign.sites.background import Journal, complain, go_to_background, take_lock
+    from simcampaign.sites.processes import (
+        MARK,
+        Job,
+        Process,
+        adopt_orphans,
+        boot_id,
+        carries,
+        lives,
+        look_up,
+        processes,
+    )
+    from simcampaign.sites.slots import SLOT_DESCRIPTOR, Slots
+else:  # run as a program: beside copies, or sources, of these
+    from background import Journal, complain, go_to_background, take_lock
+    from processes import MARK, Job, Process, adopt_orphans, boot_id, carries, lives, look_up, processes
+    from slots import SLOT_DESCRIPTOR, Slots
+
+FILES = ("runner.py", "background.py", "processes.py", "slots.py")
+"""What must lie in one directory for it to run."""
 PLACEHOLDER = re.compile(r"\{(?:input|output|seeds|index|job_id|model|image|working)\}")
 GRAIN_SECONDS = 0.05
 """How often a tree that is being killed is looked at."""
@@ -52,291 +70,10 @@ RETRY_SECONDS = 0.5
 START_ATTEMPTS = 20
 """How often a job is tried while the host has no process, memory or disk left for it."""
 TRANSIENT = frozenset({errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.ENOSPC, errno.EDQUOT})
-MARK = "SIMCAMPAIGN_TREE"
-"""The environment variable by which the processes of a job are known even after they have lost their parent."""
-SLOT_DESCRIPTOR = 99
-"""Where a job finds the lock of its first slot; those of the runner have higher numbers than any of a job."""
-PRCTL_SET_CHILD_SUBREAPER = 36
 RESET_SIGNALS = [signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGPIPE, signal.SIGTERM, signal.SIGXFSZ]
 """Signals that may be ignored here, which a job would inherit."""
-PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 USAGE_BYTES = 1 if sys.platform == "darwin" else 1024
 """Unit of the kernel's peak memory."""
-
-
-class Process(NamedTuple):
-    """What the kernel says of a process."""
-
-    alive: bool
-    parent: int
-    born: int
-    """Start time in clock ticks since the boot; with the pid it names a process for good."""
-    resident: int
-    """Memory in bytes."""
-
-
-def take_lock(directory: str) -> int | None:
-    """Lock ``directory`` for a runner and return the descriptor; None if a runner has it already."""
-    lock = os.open(os.path.join(directory, "runner.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(lock)
-        return None
-    return lock
-
-
-def look_up(pid: int) -> Process | None:
-    """Return what the kernel says of a process; None if it is gone, or this system has no ``/proc``."""
-    try:
-        with open(f"/proc/{pid}/stat", "rb", buffering=0) as file:
-            text = file.read(4096)
-        fields = text[text.rindex(b")") + 2 :].split()
-    except (OSError, ValueError):
-        return None
-    return Process(fields[0] not in b"ZX", int(fields[1]), int(fields[19]), int(fields[21]) * PAGE_BYTES)
-
-
-def lives(pid: int, born: int) -> bool:
-    """Say whether the process with this pid and start time, in clock ticks since the boot, still runs."""
-    found = look_up(pid)
-    if found is not None or os.path.exists("/proc/self/stat"):
-        return found is not None and found.alive and found.born == born
-    try:
-        os.kill(pid, 0)
-    except OSError:
-        return False
-    return True
-
-
-def boot_id() -> str:
-    """Return what differs between two boots of this host; empty where that is unknown."""
-    try:
-        with open("/proc/sys/kernel/random/boot_id") as file:
-            return file.read().strip()
-    except OSError:
-        return ""
-
-
-def processes() -> dict[int, Process]:
-    """Return all living processes by pid; none on a system without ``/proc``."""
-    if not os.path.exists("/proc/self/stat"):
-        return {}
-    found = {int(name): look_up(int(name)) for name in os.listdir("/proc") if name.isdigit()}
-    return {pid: process for pid, process in found.items() if process is not None and process.alive}
-
-
-def carries(pid: int, mark: bytes) -> bool:
-    """Say whether a process was started with this entry in its environment."""
-    try:
-        with open(f"/proc/{pid}/environ", "rb") as file:
-            return mark in file.read().split(b"\0")
-    except OSError:
-        return False
-
-
-def proportional_bytes(pid: int, resident: int) -> int:
-    """Return the memory of a process with shared pages divided among their users; ``resident`` if that is unknown."""
-    try:
-        with open(f"/proc/{pid}/smaps_rollup", "rb") as file:
-            for line in file:
-                if line.startswith(b"Pss:"):
-                    return int(line.split()[1]) * 1024
-    except OSError:
-        pass
-    return resident
-
-
-class Job:
-    """A job whose process was started."""
-
-    def __init__(self, index: int, pid: int, born: int, began: float, mark: str) -> None:
-        self.index, self.pid, self.born, self.began = index, pid, born, began
-        self.mark = f"{MARK}={mark}".encode()
-        self.key = pid
-        self.slots: list[int] = []
-        self.reaper = os.getpid()
-        self.adopted = False
-        self.gone = False
-        self.deadline = self.kill_at = math.inf
-        self.reason = self.message = ""
-        self.outcome: dict[str, Any] = {}
-        self.seen = {pid: born}
-
-    def tree(self, table: dict[int, Process]) -> list[int]:
-        """Return the pids of the job's processes, also of those that left its session or lost their parent.
-
-        Whoever has lost its parent now belongs to the job's own parent, and is known by its mark.
-        """
-        found = {pid for pid, born in self.seen.items() if pid in table and table[pid].born == born}
-        children: dict[int, list[int]] = {}
-        for pid, process in table.items():
-            children.setdefault(process.parent, []).append(pid)
-        found.update(pid for pid in children.get(self.reaper, ()) if pid not in found and carries(pid, self.mark))
-        stack = list(found)
-        while stack:
-            fresh = [pid for pid in children.get(stack.pop(), ()) if pid not in found]
-            found.update(fresh)
-            stack += fresh
-        self.seen = {pid: table[pid].born for pid in found}
-        return list(found)
-
-    def signal(self, number: int, table: dict[int, Process]) -> bool:
-        """Send a signal, 0 for none, to all of the job's processes; say whether there is one that can be sent any."""
-        if not table:
-            return _sent(os.killpg, self.pid, number)
-        sent = [_sent(os.kill, pid, number) for pid in self.tree(table)]
-        return any(sent)
-
-    def memory_bytes(self, table: dict[int, Process], limit: int) -> int:
-        """Return the memory of all processes; shared pages are told apart only if it seems to be over the limit."""
-        pids = self.tree(table)
-        resident = sum(table[pid].resident for pid in pids)
-        return resident if resident <= limit else sum(proportional_bytes(pid, table[pid].resident) for pid in pids)
-
-
-def _sent(send: Callable[[int, int], None], pid: int, number: int) -> bool:
-    try:
-        send(pid, number)
-    except OSError:
-        return False
-    return True
-
-
-class Journal:
-    """The file of starts and ends: one JSON object a line, each appended by one write."""
-
-    def __init__(self, path: str) -> None:
-        self.descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC)
-        self.unwritten: deque[bytes] = deque()
-        self.complained = False
-
-    def events(self) -> list[dict[str, Any]]:
-        """Return what was written so far, and cut off the torn line of a runner that was killed."""
-        with open(self.descriptor, "rb", closefd=False) as file:
-            data = file.read()
-        whole = data.rfind(b"\n") + 1
-        if whole < len(data):
-            os.ftruncate(self.descriptor, whole)
-        return [json.loads(line) for line in data[:whole].splitlines()]
-
-    def record(self, event: dict[str, Any]) -> None:
-        """Append an event, or keep it until the disk has room for it."""
-        self.unwritten.append(json.dumps(event, separators=(",", ":")).encode() + b"\n")
-        self.flush()
-
-    def flush(self) -> None:
-        """Write what is left to write, if it can be written."""
-        while self.unwritten:
-            try:
-                count = os.write(self.descriptor, self.unwritten[0])
-            except OSError as error:
-                if not self.complained:
-                    complain(f"cannot write the journal: {error.strerror}; no job is started until it can be written")
-                self.complained = True
-                return
-            self.complained = False
-            rest = self.unwritten.popleft()[count:]
-            if rest:
-                self.unwritten.appendleft(rest)
-
-
-def complain(message: str) -> None:
-    """Write a line to ``runner.log``; a full disk must not stop the runner."""
-    with contextlib.suppress(OSError):
-        os.write(2, f"{time.strftime('%Y-%m-%dT%H:%M:%S%z')} {message}\n".encode(errors="backslashreplace"))
-
-
-class Slots:
-    """The places in which this host runs jobs; all runners of a site share them."""
-
-    def __init__(self, directory: str, count: int, need: int, bell: int) -> None:
-        """Open the slots, none of which is taken yet; each job takes ``need`` of them."""
-        os.makedirs(directory, exist_ok=True)
-        self.bell, self.need = bell, need
-        self.others = [self._open(os.path.join(directory, str(number))) for number in range(count)]
-        self.ours: deque[int] = deque()
-        self.most = count // need * need
-        self.busy = 0
-        self.turnstile = self._open(os.path.join(directory, "turnstile")) if need > 1 else -1
-        self.passed = need == 1
-        self.queueing = False
-
-    def _open(self, path: str) -> int:
-        low = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-        slot = fcntl.fcntl(low, fcntl.F_DUPFD_CLOEXEC, SLOT_DESCRIPTOR + self.need)
-        os.close(low)
-        return slot
-
-    def take(self) -> list[int] | None:
-        """Return locked slots for one job; None if too few are free: then the bell rings when one falls to us."""
-        self._leave_surplus()
-        if len(self.ours) < self.need and self.busy < self.most and self._pass():
-            while len(self.ours) < self.need and self.others:
-                slot = self.others.pop()
-                if self._lock(slot):
-                    self.ours.append(slot)
-                else:
-                    threading.Thread(target=self._await, args=(slot,), daemon=True).start()
-        if len(self.ours) < self.need:
-            return None
-        self.busy += self.need
-        taken = [self.ours.popleft() for _ in range(self.need)]
-        self._leave_surplus()
-        return taken
-
-    def give(self, slots: list[int]) -> None:
-        """Take the slots of a job back."""
-        self.ours.extend(slots)
-        self.busy -= len(slots)
-
-    def release(self) -> None:
-        """Leave the slots that hold no job to other runners, for good."""
-        while self.ours:
-            fcntl.flock(self.ours.popleft(), fcntl.LOCK_UN)
-        self._leave_turnstile()
-
-    def _pass(self) -> bool:
-        """Say whether slots may be collected: with several for each job, by one runner at a time."""
-        if not (self.passed or self.queueing):
-            self.passed = self._lock(self.turnstile)
-            if not self.passed:
-                self.queueing = True
-                threading.Thread(target=self._queue, daemon=True).start()
-        return self.passed
-
-    def _queue(self) -> None:
-        fcntl.flock(self.turnstile, fcntl.LOCK_EX)
-        self.passed, self.queueing = True, False
-        os.write(self.bell, b"\0")
-
-    def _leave_surplus(self) -> None:
-        """Leave what is more than all our jobs can ever take, and let others collect once we have all that."""
-        if self.need == 1:
-            return
-        while self.busy + len(self.ours) > self.most:
-            slot = self.ours.pop()
-            fcntl.flock(slot, fcntl.LOCK_UN)
-        if self.busy + len(self.ours) == self.most:
-            self._leave_turnstile()
-
-    def _leave_turnstile(self) -> None:
-        if self.need > 1 and self.passed:
-            self.passed = False
-            fcntl.flock(self.turnstile, fcntl.LOCK_UN)
-
-    @staticmethod
-    def _lock(descriptor: int) -> bool:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        return True
-
-    def _await(self, slot: int) -> None:
-        fcntl.flock(slot, fcntl.LOCK_EX)
-        self.ours.append(slot)
-        os.write(self.bell, b"\0")
 
 
 class Runner:
@@ -664,26 +401,6 @@ class Runner:
         self.alarm = alarm
 
 
-def _adopt_orphans() -> None:
-    """Have processes whose parent ends fall to this one, so that none gets out of sight; Linux only."""
-    try:
-        import ctypes  # noqa: PLC0415 - small Pythons come without it
-
-        ctypes.CDLL(None).prctl(PRCTL_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-    except (ImportError, OSError, AttributeError):
-        complain("without prctl, a job's processes that leave its process group may outlive it")
-
-
-def go_to_background(directory: str) -> None:
-    if os.fork():
-        os._exit(0)
-    os.setsid()
-    null = os.open(os.devnull, os.O_RDONLY)
-    log = os.open(os.path.join(directory, "runner.log"), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
-    for target, source in ((0, null), (1, log), (2, log)):
-        os.dup2(source, target)
-
-
 def main(arguments: list[str]) -> None:
     """Run the array in the directory ``arguments[0]`` in the background, unless a runner does so already."""
     directory = os.path.abspath(arguments[0])
@@ -692,7 +409,8 @@ def main(arguments: list[str]) -> None:
         return
     os.set_inheritable(lock, False)
     go_to_background(directory)
-    _adopt_orphans()
+    if not adopt_orphans():
+        complain("without prctl, a job's processes that leave its process group may outlive it")
     try:
         Runner(directory, lock).run()
     except Exception as error:

@@ -7,7 +7,7 @@ import select
 import subprocess
 import sys
 
-from simcampaign.sites.runner import look_up
+from simcampaign.sites.processes import look_up
 
 VICTIM = """
 import subprocess, sys, time

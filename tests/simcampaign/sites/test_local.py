@@ -21,7 +21,9 @@ import pytest
 from simcampaign.errors import ConfigError, SiteError
 from simcampaign.jobs import ArraySpec, Cause, JobReport, JobSpec, JobState, Resources, job_environment
 from simcampaign.sites import runner
+from simcampaign.sites.background import take_lock
 from simcampaign.sites.local import LocalSite
+from simcampaign.sites.processes import MARK, lives
 
 T = TypeVar("T")
 PATIENCE = 20.0
@@ -111,7 +113,7 @@ def end_everything(site: LocalSite) -> None:
 
 
 def is_idle(directory: Path) -> bool:
-    lock = runner.take_lock(str(directory))
+    lock = take_lock(str(directory))
     if lock is not None:
         os.close(lock)
     return lock is not None
@@ -540,7 +542,7 @@ def test_a_job_sees_the_submitters_environment_and_what_every_job_is_told(site: 
         assert printed is not None
         seen = dict(entry.split("=", 1) for entry in os.fsdecode(printed).split("\0") if entry)
         expected: Mapping[str, str] = {**os.environ, **job_environment(array, job)}
-        mark = seen.pop(runner.MARK)  # by which the site knows the job's processes
+        mark = seen.pop(MARK)  # by which the site knows the job's processes
         assert mark.endswith(f".{job.index}")
         assert seen == expected
 
@@ -610,7 +612,7 @@ def test_runners_killed_at_any_moment_run_no_job_twice_and_forget_none(site: Loc
     killed = 0
     while sum(not job.state.active for job in watched.look().values()) < 400:
         pid, born = map(int, until(lambda: (folder(site, "a") / "runner.lock").read_text().split()))
-        if killed < 12 and runner.lives(pid, born):
+        if killed < 12 and lives(pid, born):
             time.sleep(0.01 + 0.005 * killed)  # another moment of the runner's life each time
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)

@@ -7,11 +7,14 @@ import json
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
-from simcampaign.sites import runner
+import pytest
 
-SOURCE = Path(runner.__file__)
+from simcampaign.sites import desk, runner
+
+FOLDER = Path(desk.__file__).parent
 
 
 def array_directory(tmp_path: Path, size: int, command: list[str]) -> Path:
@@ -37,20 +40,29 @@ def array_directory(tmp_path: Path, size: int, command: list[str]) -> Path:
     return directory
 
 
-def test_it_is_python_3_9_and_needs_only_the_standard_library() -> None:
-    tree = ast.parse(SOURCE.read_text(), feature_version=(3, 9))
+def copy_to(folder: Path, files: Sequence[str]) -> Path:
+    """Copy what a host is given; returns the first, the program."""
+    folder.mkdir(exist_ok=True)
+    for name in files:
+        (folder / name).write_bytes((FOLDER / name).read_bytes())
+    return folder / files[0]
+
+
+@pytest.mark.parametrize("file", desk.FILES)
+def test_what_is_copied_is_python_3_9_and_needs_only_the_standard_library(file: str) -> None:
+    tree = ast.parse((FOLDER / file).read_text(), feature_version=(3, 9))
     imported = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
     imported |= {node.module or "." for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
-    assert {name.partition(".")[0] for name in imported} <= sys.stdlib_module_names
+    copied = {Path(name).stem for name in desk.FILES} | {"simcampaign"}  # the latter in this process only
+    assert {name.partition(".")[0] for name in imported} <= sys.stdlib_module_names | copied
 
 
 def test_a_copy_runs_an_array_in_the_background_and_a_second_one_leaves_it_alone(tmp_path: Path) -> None:
     script = 'echo "$JOB_ARRAY_INDEX" >> ran; until [ -e go ]; do sleep 0.02; done'
     directory = array_directory(tmp_path, 3, ["sh", "-c", script])
-    copy = tmp_path / "copied.py"
-    copy.write_bytes(SOURCE.read_bytes())
+    copy = copy_to(tmp_path / "copied", runner.FILES)
     for _ in range(3):
-        subprocess.run([sys.executable, "-I", copy, directory], check=True, timeout=20, cwd="/")
+        subprocess.run([sys.executable, *desk.ALONE, copy, directory], check=True, timeout=20, cwd="/")
     (tmp_path / "go").touch()
     deadline = time.monotonic() + 20
     while (directory / "journal").read_text().count('"end"') < 3:
