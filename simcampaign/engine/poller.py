@@ -71,6 +71,7 @@ class Poller:
         self._thread: threading.Thread | None = None
         self._interval = SHORTEST_INTERVAL
         self._new = threading.Event()
+        self._glances: dict[int, tuple[float, float]] = {}
 
     def wait(self, request: RequestRow, index: int | None = None, interval: float | None = None) -> Waiter:
         """Start to wait; the future of what is returned is done when the job, or all jobs, have ended."""
@@ -84,6 +85,19 @@ class Poller:
                 self._thread = threading.Thread(target=self._run, name=name, daemon=True)
                 self._thread.start()
         return waiter
+
+    def glance(self, request: RequestRow) -> None:
+        """Look at a request, but not more often than if somebody waited for it; a look that fails is left out."""
+        now = time.monotonic()
+        with self._lock:
+            due, interval = self._glances.get(request.id, (now, SHORTEST_INTERVAL))
+            if now < due:
+                return
+            self._glances[request.id] = (now + interval, min(interval * GROWTH, LONGEST_INTERVAL))
+        try:
+            look_at(self._place, [request.id])
+        except (SiteError, NetworkError) as error:
+            logger.warning("A look at site %s failed; states stay. %s", self._place.site.name, error)
 
     def forget(self, waiter: Waiter) -> None:
         """Wait no longer."""
