@@ -9,11 +9,11 @@ import types
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from annotated_types import Ge, Gt
-from pydantic import TypeAdapter
 from pydantic.fields import FieldInfo
 from typing_extensions import Doc
 
 from configs.documents import write_yaml
+from simcampaign.docstrings import field_docstrings
 
 _WORDS = {str: "text", int: "integer", float: "number", bool: "true or false", type(None): "null", Any: "anything"}
 _INDENT = "    "
@@ -23,19 +23,20 @@ def describe(context: type[Any], series: type[Any], parameters: type[Any], *, wi
     """Return every field of the three configs, as plain text ``width`` columns wide (the terminal's if None)."""
     width = width or min(shutil.get_terminal_size().columns, 100)
     parts = (("context", context), ("series", series), ("parameters", parameters))
-    return "\n\n".join(_describe_part(name, kind, width) for name, kind in parts)
+    return "\n\n".join(describe_fields(name, kind, width) for name, kind in parts)
 
 
-def _describe_part(name: str, kind: type[Any], width: int) -> str:
-    schema = TypeAdapter(kind).json_schema()
+def describe_fields(name: str, kind: type[Any], width: int) -> str:
+    """Return what a config is, and every field of it, as plain text ``width`` columns wide."""
+    meanings = field_docstrings(kind)
     hints = get_type_hints(kind, include_extras=True)
     title = f"{name}: {' '.join((kind.__doc__ or '').split())}"
     lines = textwrap.wrap(title, width, subsequent_indent=_INDENT)
     for entry in dataclasses.fields(kind):
         head = f"{name}.{entry.name} ({_name_type(hints[entry.name])}; {_default(entry)})"
-        text = " ".join(schema["properties"][entry.name].get("description", "").replace("``", "").split())
         lines.append("")
         lines += textwrap.wrap(head, width, initial_indent="  ", subsequent_indent=_INDENT, break_on_hyphens=False)
+        text = meanings[entry.name]
         lines += textwrap.wrap(text, width, initial_indent=_INDENT, subsequent_indent=_INDENT, break_on_hyphens=False)
     return "\n".join(lines)
 

@@ -5,19 +5,35 @@ from __future__ import annotations
 import importlib
 import inspect
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from configs import describe
+from configs.help import describe_fields
 from flows.__main__ import listed
+from simcampaign.cli.parser import write_help
 from simcampaign.errors import SimcampaignError
+from simcampaign.sites.registry import Broken, SiteConfig, backends
 
 WIDTH = 100
 
 HEAD = """# Reference
 
-Every field of every flow, as `python -m flows.NAME --help` tells it. This page is generated: `make reference`.
+Every field of every flow, as `python -m flows.NAME --help` tells it; every field of every backend's sites; and every
+verb of the command line. This page is generated: `make reference`.
+"""
+
+SITES = """## Sites
+
+What may be written about a site in `sites.toml`; see [sites.md](sites.md). Every site has these fields, and those of
+its backend.
+"""
+
+COMMANDS = """## Command line
+
+The verbs of `simcampaign`, as `simcampaign VERB --help` tells them.
 """
 
 ERRORS = """## Errors
@@ -28,8 +44,22 @@ Every error that simcampaign raises on purpose belongs to one of these, sorted b
 
 def write_reference() -> str:
     """Return the page."""
-    parts = [HEAD, *(_flow(name) for name, _ in listed()), ERRORS, _fenced(_error_tree())]
-    return "\n".join(parts)
+    flows = (_flow(name) for name, _ in listed())
+    commands = (_fenced(text) for text in write_help(WIDTH))
+    parts = [HEAD, *flows, SITES, _fenced(describe_fields("site", SiteConfig, WIDTH)), *_backends()]
+    return "\n".join([*parts, COMMANDS, *commands, ERRORS, _fenced(_error_tree())])
+
+
+def _backends() -> Iterator[str]:
+    """Yield a section for each backend of our own; those of other packages are not ours to describe."""
+    installed = backends()
+    for name in installed:
+        kind = installed[name]
+        if isinstance(kind, Broken):
+            raise SystemExit(f"backend {name} cannot be used: {kind.reason}")
+        if kind.__module__.startswith("simcampaign."):
+            about = " ".join((inspect.getdoc(kind) or "").split())
+            yield "\n".join([f"### {name}", "", about, "", _fenced(describe_fields(name, kind.options, WIDTH))])
 
 
 def _flow(name: str) -> str:

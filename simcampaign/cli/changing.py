@@ -185,6 +185,12 @@ def _hints(kind: type[Site]) -> dict[str, Any]:
     return {**own, **get_type_hints(SiteConfig, include_extras=True)}
 
 
+def read_value(kind: type[Any] | None, field: str, text: str) -> Any:
+    """Return the value of a field of options that ``text`` stands for; of one that there is not, whatever it is."""
+    hints = get_type_hints(kind, include_extras=True) if kind is not None else {}
+    return _value_of(hints.get(field, Any), text)
+
+
 def _value_of(hint: Any, text: str) -> Any:
     """Return the value of a field that ``text`` stands for: as TOML, as plain text, or as a list with commas."""
     candidates: list[Any] = []

@@ -93,6 +93,12 @@ def _copy(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("destination", metavar="FOLDER", help="folder for the outputs")
 
 
+def _retry(parser: argparse.ArgumentParser) -> None:
+    _name(parser)
+    parser.add_argument("--memory-mb", type=count, metavar="MIB", help="memory of each job this time")
+    parser.add_argument("--wall-time", type=seconds, metavar="TIME", help="longest time of each job this time")
+
+
 def _delete(parser: argparse.ArgumentParser) -> None:
     _names(parser)
     parser.add_argument("--yes", action="store_true", help="do not ask")
@@ -130,9 +136,9 @@ VERBS: tuple[Verb, ...] = (
   simcampaign run a.in b.in c.in --to out                 outputs in out/job_0000, out/job_0001, …
   simcampaign run model.py --to out -- python model.py --seed 3""",
         _run,
-        """What is remote is deleted afterwards. How an input file is
-started is what the site says (`executable`); after -- comes a command of your own,
-and the inputs are then files that it finds where it is started.""",
+        """How an input file is started, the site says (`executable`). After -- comes a command of
+your own; the inputs are then files that it finds where it is started. What lies at the
+site is deleted once the outputs are here.""",
     ),
     Verb(
         "submit",
@@ -142,8 +148,7 @@ and the inputs are then files that it finds where it is started.""",
   simcampaign submit runs/*.in --site hpc --group melting
   simcampaign submit model.py --site lab -- python model.py --seed 3""",
         _submission,
-        """Prints the name
-to find it again by, in this and in any other process.""",
+        "Prints the name to find it again by, in this and in any other process.",
     ),
     Verb(
         "jobs",
@@ -200,11 +205,13 @@ to find it again by, in this and in any other process.""",
     ),
     Verb(
         "retry",
-        "submit the jobs of an array that failed once more",
+        "submit jobs that failed once more",
         f"{ENDING}:retry",
-        """  simcampaign retry melting""",
-        _name,
-        "Those that finished are left alone.",
+        """  simcampaign retry melting
+  simcampaign retry melt-1 --wall-time 4h""",
+        _retry,
+        """Those that lacked memory or time get twice as much, or what is given here.
+Those that finished are left alone.""",
     ),
     Verb(
         "delete",
