@@ -9,9 +9,9 @@ from collections.abc import Collection, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 
+from simcampaign.engine.pace import REST, SHORTEST_INTERVAL, SLICE
 from simcampaign.engine.reconcile import look
 from simcampaign.engine.sending import settle
-from simcampaign.engine.watch import REST, SHORTEST_INTERVAL, SLICE
 from simcampaign.engine.workplace import Workplace
 from simcampaign.errors import NetworkError, SiteError
 from simcampaign.ledger import ArrayState, PartRow, RequestRow

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from simcampaign.jobs import Resources
-from simcampaign.plan import digest_of
 
 DEFAULT_GROUP = "default"
 """The group of requests for which none is named."""
@@ -73,7 +72,7 @@ class Request:
             "options": dict(self.options),
             "environments": [dict(each) for each in environments],
         }
-        return digest_of(json.dumps(asked, sort_keys=True, default=str))
+        return content_digest(json.dumps(asked, sort_keys=True, default=str).encode())
 
     def details(self) -> str:
         """Return as JSON what the ledger keeps beside name, site and group."""

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from simcampaign.engine.campaign import Campaign
+from simcampaign.engine.pace import REST, SHORTEST_INTERVAL, SLICE
 from simcampaign.engine.reconcile import look
 from simcampaign.errors import NetworkError, SiteError
 from simcampaign.jobs import JobState
@@ -17,18 +18,8 @@ from simcampaign.ledger import ArrayRow
 
 logger = logging.getLogger("simcampaign")
 
-SHORTEST_INTERVAL = 1.0
-"""Seconds between the first two looks."""
-
 GROWTH = 1.5
 """Factor by which the interval grows while nothing changes."""
-
-SLICE = 0.5
-"""Seconds after which a request to stop is noticed."""
-
-REST = 0.1
-"""Seconds between news and the next look, so that many short jobs are looked at together."""
-
 
 TERMINATE_SECONDS = 120.0
 """How long to wait for jobs that were told to end."""
