@@ -12,8 +12,8 @@ if [ $# -gt 0 ]; then
 fi
 unknown() { # the numbers among the names in a directory that are not in the ranges
     { printf '%s\n' "$2" && ls "$1"; } | awk '
-        NR == 1 { count = split($0, parts, ","); for (i = 1; i <= count; i++) {
-            two = split(parts[i], ends, "-"); for (n = ends[1]; n <= ends[two]; n++) known[n + 0] = 1 } next }
+        NR == 1 { count = split($0 == "-" ? "" : $0, parts, ","); for (i = 1; i <= count; i++) {
+            two = split(parts[i], ends, "-"); for (n = ends[1] + 0; n <= ends[two] + 0; n++) known[n] = 1 } next }
         /^[0-9]+$/ && !(($0 + 0) in known)'
 }
 while read -r name ranges; do

@@ -143,7 +143,10 @@ class ClusterSite(Generic[OptionsType]):
                     yield index, (Path(folder) / str(index)).read_bytes()
 
     def running(self, remote_id: str, most: int) -> Sequence[int]:
-        """Return indices of jobs that have a start marker and no exit code."""
+        """Return indices of jobs that have a start marker and no exit code; over SSH, as they were at the last look."""
+        told = None if self.host.shared else self._watch.running(remote_id)
+        if told is not None:
+            return sorted(told)[:most]
         directory = self._directory(remote_id)
         started = {int(each.path) for each in self.host.list(f"{directory}/start") if each.path.isdecimal()}
         ended = {int(each.path) for each in self.host.list(f"{directory}/ec") if each.path.isdecimal()}

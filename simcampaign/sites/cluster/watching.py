@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -158,6 +158,12 @@ class Watch:
         with self._lock:
             watched = self._watched(remote_id)
             return watched.about if watched is not None else None
+
+    def running(self, remote_id: str) -> Collection[int] | None:
+        """Return which jobs of an array were told to be running; None if it was not looked at."""
+        with self._lock:
+            watched = self._arrays.get(remote_id)
+            return watched.told.running if watched is not None and watched.text else None
 
     # Looking
 
