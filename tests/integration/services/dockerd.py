@@ -25,7 +25,7 @@ class NoDocker(Exception):  # noqa: N818 - not being there is no error of ours
 def docker_host() -> Iterator[str]:
     """Give the address of a Docker daemon. Raises ``NoDocker`` with the reason."""
     there = os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock")
-    if _answers(there):
+    if answers_as_docker(there):
         yield there
         return
     program = shutil.which("dockerd")
@@ -39,7 +39,8 @@ def docker_host() -> Iterator[str]:
         yield host
 
 
-def _answers(host: str) -> bool:
+def answers_as_docker(host: str) -> bool:
+    """Tell whether somebody at this address answers as a Docker daemon does."""
     try:
         with closing(docker.DockerClient(base_url=host, timeout=5)) as client:
             return bool(client.ping())
@@ -68,7 +69,7 @@ def _own_daemon(program: str) -> Iterator[str]:
         command = [program, "-H", host, "--data-root", str(root), "--exec-root", f"{state}/exec", "-p", f"{state}/pid"]
         command += ["--iptables=false", "--bridge=none", "--default-ulimit", f"nofile={files}:{files}"]
         try:
-            with daemon(command, Path(state) / "log", lambda: _answers(host)):
+            with daemon(command, Path(state) / "log", lambda: answers_as_docker(host)):
                 yield host
         except RuntimeError as error:
             raise NoDocker(str(error)) from error

@@ -1,0 +1,67 @@
+"""Run a campaign in containers on this machine.
+
+Every (condition, seed) of the series whose files the manifest lacks, and that no earlier job holds, is rendered into
+an input, packed into jobs, and run in containers of docker or podman, which do not need this command to stay. Start
+the command again at any time: it attaches to what is running and runs only what is missing.
+
+Working location:
+
+    (name)/YYYY-MM-DD/inits/(name)_(group)_(seed).(extension)
+    (name)/YYYY-MM-DD/inputs/(name)_(group)_(index).(template's extension)
+    (name)/YYYY-MM-DD/outputs/(name)_(condition key)_(seed).(extension)
+    (name)/YYYY-MM-DD/logs/(job id).log
+    (name)/YYYY-MM-DD/(name).PLAN.json, (name).SUMMARY.txt, (name).SUMMARY.html
+
+A container sees (name)/YYYY-MM-DD as /mnt, and is told by its environment: BATCH_WORKING_URL, which is /mnt/, and
+FILE_SET_NAME and AWS_BATCH_JOB_ARRAY_INDEX, the first and last part of its input's name.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from configs.campaign import make_campaign
+from configs.docker import DockerContextConfig as ContextConfig
+from configs.docker import check_image
+from configs.parameters import ParametersConfig
+from configs.series import SeriesConfig
+from simcampaign.engine.campaign import Campaign
+from simcampaign.retry import Limits
+
+
+def open_campaign(context: ContextConfig, series: SeriesConfig, parameters: ParametersConfig) -> Campaign:
+    """Put the campaign together that this flow runs."""
+    check_image(parameters.image)
+    return make_campaign(
+        context,
+        series,
+        parameters,
+        site=context.site(),
+        command=context.arguments(),
+        resources=context.resources(),
+        limits=Limits(context.attempts),
+    )
+
+
+if __name__ == "__main__":
+    # Help, dry runs and errors must not wait for Prefect; the command imports this module again under its own name.
+    from flows.command import FlowCommand, main
+
+    name = "run_docker_simulations"
+    sys.exit(main(FlowCommand(name, __doc__, ContextConfig, SeriesConfig, ParametersConfig, open_campaign)))
+
+from prefect import State, flow
+
+from tasks.body import final_state, run_campaign
+from tasks.hooks import cancel_jobs_of, flow_run_name
+from tasks.outcome import Outcome
+
+
+@flow(
+    name="run-docker-simulations",
+    flow_run_name=flow_run_name,
+    on_cancellation=[cancel_jobs_of(open_campaign, ContextConfig, SeriesConfig, ParametersConfig)],
+)
+def run_flow(context: ContextConfig, series: SeriesConfig, parameters: ParametersConfig) -> State[Outcome]:
+    """Run a campaign in containers on this machine."""
+    return final_state(run_campaign(open_campaign(context, series, parameters)))
