@@ -21,6 +21,7 @@ from pydantic import TypeAdapter, ValidationError
 from simcampaign.errors import ABSENT, ConfigError, LocationError, Problem
 from simcampaign.fields import STRICT, Command, split_command
 from simcampaign.mistakes import did_you_mean, explain
+from simcampaign.places import data_folder
 from simcampaign.sites.base import Site
 
 GROUP = "simcampaign.sites"
@@ -123,7 +124,8 @@ def site_names() -> tuple[str, ...]:
 
 
 def open_site(name: str) -> ConfiguredSite:
-    """Return the site with this name: the same one as long as its table does not change, as it holds connections.
+    """Return the site with this name: the same one as long as its table and the data folder stay, as it holds
+    connections.
 
     The site is not reached yet, and the tables of other sites are not looked at. Raises ``ConfigError`` with every
     mistake in its table, or if there is no such site.
@@ -135,7 +137,7 @@ def open_site(name: str) -> ConfiguredSite:
         reason = f"there is no such site in {place}" if place.exists() else f"there is no file {place}"
         raise ConfigError([Problem("site", name, reason, did_you_mean(name, known))], f"simcampaign sites add {name}")
     table = tables.get(name, {})
-    content = json.dumps(table, sort_keys=True, default=str)
+    content = json.dumps([str(data_folder()), table], sort_keys=True, default=str)
     with _opened.lock:
         if name not in _opened.sites or _opened.sites[name][0] != content:
             _opened.sites[name] = (content, configure_site(name, table))

@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import pty
 import re
-import select
-import subprocess
-import sys
-import time
 import tomllib
-from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from tests.simcampaign.cli.conftest import Type
+from tests.simcampaign.cli.terminal import Terminal
 
 pytestmark = pytest.mark.usefixtures("toy")
 
@@ -191,38 +185,6 @@ def test_a_table_that_cannot_be_taken_out_safely_is_left_to_the_person(type_: Ty
     else:
         assert "delete" in answer.err
         assert file.read_text() == text
-
-
-class Terminal:
-    """A person at a terminal who types the next answer when asked."""
-
-    def __init__(self, arguments: Sequence[str]) -> None:
-        self._master, slave = pty.openpty()
-        command = [sys.executable, "-m", "simcampaign", *arguments]
-        self.process = subprocess.Popen(command, stdin=slave, stdout=slave, stderr=slave, start_new_session=True)
-        os.close(slave)
-        self.seen, self._read = "", 0
-
-    def expect(self, text: str, seconds: float = 30.0) -> None:
-        """Read until ``text`` comes."""
-        deadline = time.monotonic() + seconds
-        while text not in self.seen[self._read :]:
-            assert time.monotonic() < deadline, f"{text!r} did not come:\n{self.seen}"
-            if select.select([self._master], [], [], 0.2)[0]:
-                try:
-                    self.seen += os.read(self._master, 65536).decode()
-                except OSError as error:
-                    raise AssertionError(f"{text!r} did not come before the end:\n{self.seen}") from error
-        self._read = self.seen.index(text, self._read) + len(text)
-
-    def answer(self, question: str, text: str) -> None:
-        self.expect(question)
-        os.write(self._master, f"{text}\n".encode())
-
-    def end(self) -> int:
-        status = self.process.wait(30)
-        os.close(self._master)
-        return status
 
 
 @pytest.fixture
