@@ -163,7 +163,7 @@ class Watch:
         """Return which jobs of an array were told to be running; None if it was not looked at."""
         with self._lock:
             watched = self._arrays.get(remote_id)
-            return watched.told.running if watched is not None and watched.text else None
+            return None if watched is None or watched.listed == -math.inf else watched.told.running
 
     # Looking
 
@@ -208,15 +208,16 @@ class Watch:
             done = self._host.run(command, timeout_seconds=LOOK_SECONDS) if command else None
             problem = self._understand(done)
             return self._listed_here(present), problem
-        if not due:
+        unread = [each for each in present if each.listed == -math.inf]
+        if not (due or unread):
             return {each.name: each.files for each in present if each.files is not None}, None
-        looked = list({each.name: each for each in (*asked, *present)}.values())
+        looked = list({each.name: each for each in (*asked, *(present if due else unread))}.values())
         told = {each.name: each.told for each in looked}
         done, found = look_there(self._host, self._scratch(), told, command)
         problem = self._understand(done)
         for each in looked:
-            each.files = found[each.name]
-        return {each.name: found[each.name] for each in present}, problem
+            each.files, each.listed = found[each.name], self._clock()
+        return {each.name: each.files for each in present if each in looked or each.files is not None}, problem
 
     def _listed_here(self, present: Sequence[Watched]) -> Mapping[str, Files | None]:
         """Read the files of arrays in which something may have changed since they were last read."""
