@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pty
 import select
+import signal
 import subprocess
 import sys
 import time
@@ -38,6 +39,16 @@ class Terminal:
         """Type ``text`` when asked."""
         self.expect(question)
         os.write(self._master, f"{text}\n".encode())
+
+    def interrupt(self) -> None:
+        """Press Ctrl-C, and again if it was not heard, as between a prompt and the start of reading the answer."""
+        for _ in range(10):
+            self.process.send_signal(signal.SIGINT)
+            try:
+                self.process.wait(3)
+            except subprocess.TimeoutExpired:
+                continue
+            return
 
     def end(self) -> int:
         """Read what is left and return the exit status."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -232,7 +231,7 @@ def test_ctrl_c_in_wait_leaves_the_job_running_and_says_how_to_come_back(
     type_("submit", held, "--name", "held")
     person = Terminal(["wait", "held"])
     person.expect("running")
-    person.process.send_signal(signal.SIGINT)
+    person.interrupt()
     assert person.end() == 130
     assert "simcampaign jobs" in person.seen
     assert "Traceback" not in person.seen

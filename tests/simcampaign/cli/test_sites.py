@@ -228,6 +228,6 @@ def test_a_person_may_decline(file: Path) -> None:
 def test_ctrl_c_while_asked_writes_nothing(file: Path) -> None:
     person = Terminal(["sites", "add"])
     person.expect("Name of the new site: ")
-    person.process.send_signal(2)
+    person.interrupt()
     assert person.end() == 130
     assert file.read_text() == FILE
