@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from simcampaign.jobs import ArraySpec, JobReport
+from simcampaign.jobs import ArraySpec, JobReport, Resources
 from simcampaign.sites.base import Site
 from tests.contract.acts import BOTH_STREAMS, FAILS, HOSTILE_OUTPUT, NAMES_ITSELF, QUIET
 from tests.contract.places import ConfiguredPlace, FakePlace, Place, Watched
+from tests.integration.containers import engine_of
+from tests.integration.services.busybox import BUSYBOX
+from tests.integration.services.processes import free_port
+from tests.integration.services.sge import NoGridEngine, grid_engine
+from tests.integration.services.slurm import NoSlurm, slurm_cluster
 from tests.support import is_idle, until
 
 Start = Callable[[pytest.FixtureRequest, Path], Iterator[Place]]
@@ -24,16 +31,72 @@ def fake(request: pytest.FixtureRequest, folder: Path) -> Iterator[Place]:
 def local(request: pytest.FixtureRequest, folder: Path) -> Iterator[Place]:
     root = folder / 'ro\'ot of "it"'
     options = {"root": str(root), "slots": 2, "grace_seconds": 0.3}
-    yield ConfiguredPlace("local", options, folder, lambda: arrays_below(root))
+    yield ConfiguredPlace("local", options, folder, lambda: arrays_with("array.json", root))
+    await_runners(root)
+
+
+def containers(kind: str) -> Start:
+    """Containers of a daemon, which sees a folder of its own."""
+
+    def start(request: pytest.FixtureRequest, folder: Path) -> Iterator[Place]:
+        with engine_of(kind) as engine:
+            root = folder / "site"
+            yield ConfiguredPlace(
+                "docker",
+                {"root": str(root), "base_url": engine.address, "slots": 2, "grace_seconds": 0.3, "remove": True},
+                folder,
+                lambda: arrays_with("array.json", root),
+                seen_as="/mnt/",
+                broken={"base_url": f"unix://{folder}/nobody.sock"},
+                array_settings={"image": BUSYBOX, "resources": Resources(0.5)},
+                knows_programs=False,
+            )
+            await_runners(root)
+
+    return start
+
+
+def cluster(backend: str, service: Callable[[], AbstractContextManager[Any]]) -> Start:
+    """A scheduler's commands on this host."""
+
+    def start(request: pytest.FixtureRequest, folder: Path) -> Iterator[Place]:
+        with pytest.MonkeyPatch.context() as patch, ExitStack() as stack:
+            try:
+                running = stack.enter_context(service())
+            except (NoSlurm, NoGridEngine) as error:
+                pytest.skip(f"{backend}: {error}")
+            for name, value in running.environment.items():
+                patch.setenv(name, value)
+            scratch = folder / "scratch of 'it'"
+            yield ConfiguredPlace(
+                backend,
+                {"scratch": str(scratch), "poll_seconds": 0.5},
+                folder,
+                lambda: arrays_with("submitted", scratch),
+                broken={"host": "127.0.0.1", "port": free_port(), "connect_timeout": 2.0},
+                patience=120.0,
+            )
+
+    return start
+
+
+def arrays_with(file: str, root: Path) -> set[str]:
+    """The arrays below a root; a name that was fenced off has no such file."""
+    return {path.parent.name for path in (root / "arrays").glob(f"*/{file}")}
+
+
+def await_runners(root: Path) -> None:
     for directory in root.glob("arrays/[!.]*"):
         until(lambda: is_idle(directory))  # noqa: B023 - called at once
 
 
-def arrays_below(root: Path) -> set[str]:
-    return {path.name for path in (root / "arrays").glob("*") if not path.name.startswith(".")}
-
-
-STARTS: dict[str, Start] = {"fake": fake, "local": local}
+STARTS: dict[str, Start] = {
+    "fake": fake,
+    "local": local,
+    "docker": containers("docker"),
+    "slurm": cluster("slurm", slurm_cluster),
+    "sge": cluster("sge", grid_engine),
+}
 
 
 @pytest.fixture(scope="session", params=list(STARTS))

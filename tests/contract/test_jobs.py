@@ -24,8 +24,9 @@ def test_every_job_is_told_its_index_its_input_and_its_environment(place: Place,
 def test_hostile_inputs_and_variables_arrive_as_they_are(place: Place, site: Site) -> None:
     names = sorted([*HOSTILE_ENVIRONMENT, "SIMCAMPAIGN_INPUT", "SIMCAMPAIGN_SEEDS"])
     array = place.array([Told.of(names)], size=3, environment=HOSTILE_ENVIRONMENT)
-    inputs = [f"{array.working_url}in puts/{HOSTILE.replace('/', '')}", "two\nlines 'of' \"it\"", "-n {index} {}"]
-    jobs = [replace(job, input_path=path) for job, path in zip(array.jobs, inputs, strict=True)]
+    names_of_inputs = [HOSTILE, "two\nlines 'of' \"it\"", "-n {index} {}"]
+    paths = [f"{array.working_url}in puts/{name}" for name in names_of_inputs]
+    jobs = [replace(job, input_path=path) for job, path in zip(array.jobs, paths, strict=True)]
     assert_told(place, site, replace(array, jobs=jobs), names)
 
 

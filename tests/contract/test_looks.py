@@ -53,9 +53,9 @@ def test_an_id_that_the_site_never_had_is_unknown_and_its_jobs_have_not_finished
     assert {change.index: change for change in reports[over.remote_id].changes} == over.jobs
 
 
-def test_nothing_is_asked_where_there_is_nothing_to_ask(site: Site) -> None:
-    assert dict(site.status({})) == {}
-    assert list(site.logs("whatever", [])) == []
+def test_nothing_is_told_where_nothing_is_asked(over: Over) -> None:
+    assert dict(over.site.status({})) == {}
+    assert list(over.site.logs(over.remote_id, [])) == []
 
 
 def test_a_cleaned_array_is_unknown_or_as_it_was_and_is_not_run_again(place: Place, site: Site) -> None:
