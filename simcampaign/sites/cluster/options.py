@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import asdict, dataclass, field, fields
-from typing import ClassVar, Literal, TypeVar
+from typing import Any, ClassVar, Literal, TypeVar
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
@@ -82,6 +83,19 @@ def with_array_options(options: Options, wanted: dict[str, object], site: str) -
         raise ConfigError(problems)
     merged = asdict(options) | wanted
     try:
-        return TypeAdapter(type(options)).validate_python(merged)
+        validated: Options = _reader(type(options)).validate_python(merged)
     except ValidationError as error:
         raise ConfigError(explain(error, "options", type(options), merged)) from error
+    return validated
+
+
+_READING = threading.Lock()
+_READERS: dict[type[ClusterOptions], TypeAdapter[Any]] = {}
+
+
+def _reader(kind: type[ClusterOptions]) -> TypeAdapter[Any]:
+    """Return what validates options of this kind; made one at a time, as Python 3.11 cannot parse in two threads."""
+    with _READING:
+        if kind not in _READERS:
+            _READERS[kind] = TypeAdapter(kind)
+        return _READERS[kind]
