@@ -19,6 +19,8 @@ PAGE_BYTES = 4 * 2**20
 """Bytes of journals or logs in one answer; more are asked for again."""
 STALE_SECONDS = 86400.0
 """No submission takes this long: a draft that is older is rubbish."""
+UNKNOWN_SIZE = 2**62
+"""More jobs than any array has: the size of one to which jobs may still be added."""
 REFUSED_SECONDS = 7 * STALE_SECONDS
 """How long a name stays refused after it was looked for in vain."""
 
@@ -50,8 +52,16 @@ def is_over(name: str, directory: Path) -> bool:
 
 
 def size_of(name: str, directory: Path) -> int:
-    """Return how many jobs an array has."""
-    return int(description_of(name, directory)["size"])
+    """Return how many jobs an array has; of one that is still open, more than it ever will."""
+    found = description_of(name, directory)
+    if not found.get("open"):
+        return int(found["size"])
+    try:
+        return int((directory / "closed").read_bytes())
+    except FileNotFoundError:
+        return UNKNOWN_SIZE
+    except ValueError as error:
+        raise DeskError(f"array {name}: {directory / 'closed'} cannot be read") from error
 
 
 def home_of(name: str, directory: Path) -> str:
@@ -145,6 +155,18 @@ def ends(data: bytes) -> int:
     """Return how many jobs ended in these whole lines of a journal."""
     whole = data[: data.rfind(b"\n") + 1]
     return whole.count(b'\n{"event":"end"') + whole.startswith(b'{"event":"end"')
+
+
+def lines_of(directory: Path) -> int:
+    """Return how many jobs are written down, and cut off the torn line of one that was being added."""
+    with (directory / "jobs.jsonl").open("r+b") as file:
+        count, end = 0, 0
+        for line in file:
+            if line.endswith(b"\n"):
+                count += 1
+                end += len(line)
+        file.truncate(end)
+    return count
 
 
 def short(text: str) -> str:

@@ -125,6 +125,47 @@ def create(root: Path, request: Mapping[str, Any]) -> dict[str, Any]:
     return {"host": arraydir.home_of(name, directory)}
 
 
+def count(root: Path, request: Mapping[str, Any]) -> dict[str, Any]:
+    """Return how many jobs an open array has; null if there is no such array."""
+    directory = arraydir.directory_of(root, request["name"])
+    return {"count": arraydir.lines_of(directory) if directory.is_dir() else None}
+
+
+def extend(root: Path, request: Mapping[str, Any]) -> dict[str, Any]:
+    """Add jobs to an open array, behind those it has, and wake its runner; one client at a time may do so.
+
+    A job is ``[index, job id, input path, seeds, own]``; ``own`` may have ``command``, ``directory``, ``told`` (more
+    environment), ``timeout_seconds`` and ``memory_mb`` in place of the array's.
+    """
+    name = request["name"]
+    directory = arraydir.directory_of(root, name)
+    try:
+        with (directory / "jobs.jsonl").open("ab", buffering=0) as file:
+            file.write("".join(f"{json.dumps(job)}\n" for job in request["jobs"]).encode())
+    except OSError as error:
+        raise DeskError(f"jobs cannot be added to array {name} in {directory}: {error.strerror}") from error
+    return wake(root, request)
+
+
+def wake(root: Path, request: Mapping[str, Any]) -> dict[str, Any]:
+    """Have the runner of an open array look for jobs, or start one if none lives."""
+    directory = arraydir.directory_of(root, request["name"])
+    if not ensure_runner(request["name"], directory, request.get("runner")):
+        _wake_runner(directory)
+    return {}
+
+
+def close(root: Path, request: Mapping[str, Any]) -> dict[str, Any]:
+    """Say that no more jobs come to an open array: it is over when those that it has have ended."""
+    directory = arraydir.directory_of(root, request["name"])
+    if directory.is_dir() and not (directory / "closed").exists():
+        draft = directory / f".closed-{arraydir.unique()}"
+        arraydir.write(draft, [str(arraydir.lines_of(directory))])
+        draft.rename(directory / "closed")
+        wake(root, request)
+    return {}
+
+
 def find(root: Path, request: Mapping[str, Any]) -> dict[str, Any]:
     """Say on which host the array of this name is; if on none, it can never be created from now on."""
     name = request["name"]
@@ -353,6 +394,10 @@ def _room(subject: str, folder: Path) -> Iterator[tuple[str, bool | None, str]]:
 OPERATIONS: dict[str, Callable[[Path, Mapping[str, Any]], dict[str, Any]]] = {
     "check": check,
     "create": create,
+    "count": count,
+    "extend": extend,
+    "wake": wake,
+    "close": close,
     "find": find,
     "status": status,
     "sizes": sizes,

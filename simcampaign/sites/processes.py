@@ -114,6 +114,8 @@ class Job:
         self.adopted = False
         self.gone = False
         self.deadline = self.kill_at = math.inf
+        self.timeout: float | None = None
+        self.memory_limit = 0
         self.reason = self.message = ""
         self.outcome: dict[str, Any] = {}
         self.seen = {pid: born}

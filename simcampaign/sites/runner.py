@@ -10,6 +10,7 @@ runner locks the file itself, and leaves at once if another runner has it. In ``
     journal       every start and every end         out/N.log    what job N printed
     cancel        made by whoever wants an end      cancel-jobs  JSON lists of the indices whose end is wanted
     runner.lock   locked while a runner lives; holds its pid and start
+    closed        of an array that is open, made when no more jobs come: holds how many came
     runner.log    the runner's own complaints       runner.failed  why it gave up; no runner starts while it is there
 
 and two floors up, in ``slots/``, one file for each core that jobs may take: a job holds the locks of its slots through
@@ -72,8 +73,32 @@ START_ATTEMPTS = 20
 TRANSIENT = frozenset({errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.ENOSPC, errno.EDQUOT})
 RESET_SIGNALS = [signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGPIPE, signal.SIGTERM, signal.SIGXFSZ]
 """Signals that may be ignored here, which a job would inherit."""
+IDLE_SECONDS = 60.0
+"""How long the runner of an open array stays without anything to do and without being told anything."""
 USAGE_BYTES = 1 if sys.platform == "darwin" else 1024
 """Unit of the kernel's peak memory."""
+
+
+class Lines:
+    """The lines of ``jobs.jsonl``: ``[index, job id, input path, seeds]``, and what a job has of its own, if anything.
+
+    They are read as they are needed, to stay small. After the last one there may be more later.
+    """
+
+    def __init__(self, directory: str) -> None:
+        self.file = open(os.path.join(directory, "jobs.jsonl"), "rb")  # noqa: SIM115 - for as long as the runner lives
+
+    def __iter__(self) -> Iterator[list[Any]]:
+        return self
+
+    def __next__(self) -> list[Any]:
+        start = self.file.tell()
+        line = self.file.readline()
+        if not line.endswith(b"\n"):
+            self.file.seek(start)
+            raise StopIteration
+        job: list[Any] = json.loads(line)
+        return job
 
 
 class Runner:
@@ -96,7 +121,9 @@ class Runner:
         self.slots = Slots(places, self.array["slots"], self.array.get("job_slots", 1), ringer)
         self.folder = self.array.get("directory", "")  # older arrays have neither
         self.over: set[int] = set()
-        self.pending: Iterator[list[Any]] = iter(())
+        self.lines = Lines(directory)
+        self.open = bool(self.array.get("open"))
+        self.idle_at = math.inf
         self.next: list[Any] | None = None
         self.attempts = 0
         self.paused_until = self.sample_at = 0.0
@@ -113,24 +140,33 @@ class Runner:
         os.ftruncate(self.lock, 0)
         os.pwrite(self.lock, text, 0)
 
-    def jobs(self) -> Iterator[list[Any]]:
-        """Yield ``[index, job id, input path, seeds]`` of each job; read as it goes, to stay small."""
-        with open(os.path.join(self.directory, "jobs.jsonl"), encoding="utf-8") as file:
-            for line in file:
-                yield json.loads(line)
-
     def run(self) -> None:
         """Run all jobs that nobody has started yet, and return when the last one is over."""
         self._recover()
         self._obey()
         while True:
             self._start_all()
-            if not (self.running or self.next or self.journal.unwritten):
+            if not (self.running or self.next or self.journal.unwritten) and self._may_leave():
                 return
             if signal.SIGUSR1 in self._await():
+                self.idle_at = math.inf
                 self._obey()
             self._reap()
             self._tend()
+
+    def _may_leave(self) -> bool:
+        """Say whether a runner that has nothing to do is no longer needed: that of an open array waits for more."""
+        if not self.open or os.path.exists(os.path.join(self.directory, "closed")):
+            self.next = self._advance()  # a last one may have come just before
+            return self.next is None
+        now = time.monotonic()
+        self.idle_at = min(self.idle_at, now + IDLE_SECONDS)
+        self.alarm = min(self.alarm, self.idle_at)
+        return now >= self.idle_at
+
+    def _advance(self) -> list[Any] | None:
+        """Return the next job that is not dealt with; None if there is none, for now."""
+        return next((job for job in self.lines if job[0] not in self.over), None)
 
     def _await(self) -> bytes:
         """Sleep until a signal, a slot or the next alarm; return the numbers of the signals."""
@@ -156,13 +192,13 @@ class Runner:
         self.journal.record({"event": "runner", "pid": os.getpid(), "boot": boot_id(), "time": time.time()})
         logs = {int(name[:-4]) for name in os.listdir(os.path.join(self.directory, "out")) if name[:-4].isdigit()}
         begun = (set(started) | logs) - ended
+        own = {job[0]: _own(job) for job in Lines(self.directory) if job[0] in begun} if begun and self.open else {}
         for index in sorted(begun):
-            self._adopt(index, *started.get(index, ("", {})))
+            self._adopt(index, own.get(index, {}), *started.get(index, ("", {})))
         self.over = ended | begun
-        self.pending = (job for job in self.jobs() if job[0] not in self.over)
-        self.next = next(self.pending, None)
+        self.next = self._advance()
 
-    def _adopt(self, index: int, boot: str, event: dict[str, Any]) -> None:
+    def _adopt(self, index: int, own: dict[str, Any], boot: str, event: dict[str, Any]) -> None:
         """Take over a job that another runner started, perhaps without having come to write it down."""
         mark = self._mark(index)
         if not event:
@@ -177,22 +213,26 @@ class Runner:
         taken.gone = boot != boot_id() or not taken.pid or not lives(taken.pid, taken.born)
         found = look_up(taken.pid)
         taken.reaper = found.parent if found else 0
-        self._watch(taken)
+        self._watch(taken, own)
 
-    def _watch(self, job: Job) -> None:
-        if self.timeout is not None:
-            job.deadline = time.monotonic() + self.timeout - (time.time() - job.began)
+    def _watch(self, job: Job, own: dict[str, Any]) -> None:
+        job.timeout = own.get("timeout_seconds", self.timeout)
+        job.memory_limit = own["memory_mb"] * 2**20 if own.get("memory_mb") else self.memory_limit
+        if job.timeout is not None:
+            job.deadline = time.monotonic() + job.timeout - (time.time() - job.began)
         self.running[job.key] = job
-        self.alarm = min(self.alarm, job.deadline, self.sample_at if self.memory_limit else math.inf)
+        self.alarm = min(self.alarm, job.deadline, self.sample_at if job.memory_limit else math.inf)
 
     def _start_all(self) -> None:
         self.journal.flush()
+        if not self.next:
+            self.next = self._advance()
         while self.next and not self.journal.unwritten and time.monotonic() >= self.paused_until:
             slots = self.slots.take()
             if slots is None:
                 break
             if self._start(self.next, slots):
-                self.next = next(self.pending, None)
+                self.next = self._advance()
         if not self.next:
             self.slots.release()
         if self.journal.unwritten:
@@ -205,7 +245,8 @@ class Runner:
     def _told(self, job: list[Any], values: dict[str, str]) -> dict[str, str]:
         """Return the environment of a job."""
         each = {name: values[key] for name, key in self.array["told_each"].items()}
-        return {**self.inherited, **self.array["told"], **each, MARK: self._mark(job[0])}
+        told = {**self.array["told"], **_own(job).get("told", {})}
+        return {**self.inherited, **told, **each, MARK: self._mark(job[0])}
 
     def _mark(self, index: int) -> str:
         """Return what all processes of a job carry in their environment, and no other process ever did."""
@@ -213,11 +254,12 @@ class Runner:
 
     def _start(self, job: list[Any], slots: list[int]) -> bool:
         """Start a job; say whether it is dealt with: False if it should be tried again after a pause."""
-        values = self._values(job)
-        command = [PLACEHOLDER.sub(lambda found: values[found[0][1:-1]], word) for word in self.array["command"]]
-        cwd = self.array["cwd"]
-        if self.folder:
-            cwd = os.path.join(cwd, PLACEHOLDER.sub(lambda found: values[found[0][1:-1]], self.folder))
+        values, own = self._values(job), _own(job)
+        words = own.get("command", self.array["command"])
+        command = [PLACEHOLDER.sub(lambda found: values[found[0][1:-1]], word) for word in words]
+        cwd, folder = self.array["cwd"], own.get("directory", self.folder)
+        if folder:
+            cwd = os.path.join(cwd, PLACEHOLDER.sub(lambda found: values[found[0][1:-1]], folder))
         log = os.path.join(self.directory, "out", f"{job[0]}.log")
         began = time.time()
         try:
@@ -244,7 +286,7 @@ class Runner:
         started = Job(job[0], pid, found.born if found else 0, began, self._mark(job[0]))
         started.slots = slots
         self.journal.record({"event": "start", "job": job[0], "pid": pid, "born": started.born, "time": began})
-        self._watch(started)
+        self._watch(started, own)
         return True
 
     def _not_started(self, job: list[Any], program: str, cwd: str, log: str, error: Exception) -> bool:
@@ -315,7 +357,7 @@ class Runner:
         while self.next and (everything or self.next[0] in self.over):
             if self.next[0] not in self.over:
                 self._skip(self.next[0], "cancelled", "cancelled before it was started")
-            self.next = next(self.pending, None)
+            self.next = self._advance()
 
     def _unwanted(self) -> set[int]:
         """Return the indices of single jobs whose end was asked for."""
@@ -332,7 +374,7 @@ class Runner:
 
     def _is_pending(self, index: int) -> bool:
         """Say whether a job has never been started: it has no log."""
-        known = 0 <= index < self.array["size"] and index not in self.over
+        known = (self.open or 0 <= index < self.array["size"]) and index not in self.over
         return known and not os.path.exists(os.path.join(self.directory, "out", f"{index}.log"))
 
     def _condemn(self, job: Job, reason: str, message: str, table: dict[int, Process]) -> None:
@@ -351,7 +393,7 @@ class Runner:
             return
         for job in [job for job in self.running.values() if job.adopted]:
             self._notice(job)
-        sampling = bool(self.memory_limit) and now >= self.sample_at
+        sampling = now >= self.sample_at and any(job.memory_limit for job in self.running.values())
         if sampling:
             self.sample_at = now + SAMPLE_SECONDS
         due = [job for job in self.running.values() if sampling or job.reason or now >= job.deadline]
@@ -373,11 +415,11 @@ class Runner:
     def _limit(self, job: Job, table: dict[int, Process], now: float) -> None:
         """Condemn a job that is over its time or its memory."""
         if now >= job.deadline:
-            self._condemn(job, "timeout", f"ran longer than its limit of {self.timeout:g} s", table)
-        elif self.memory_limit:
-            used = job.memory_bytes(table, self.memory_limit)
-            if used > self.memory_limit:
-                shown = f"used {used / 2**20:.0f} MiB; its limit is {self.memory_limit / 2**20:.0f} MiB"
+            self._condemn(job, "timeout", f"ran longer than its limit of {job.timeout:g} s", table)
+        elif job.memory_limit:
+            used = job.memory_bytes(table, job.memory_limit)
+            if used > job.memory_limit:
+                shown = f"used {used / 2**20:.0f} MiB; its limit is {job.memory_limit / 2**20:.0f} MiB"
                 self._condemn(job, "out_of_memory", shown, table)
 
     def _press(self, job: Job, table: dict[int, Process], now: float) -> None:
@@ -391,14 +433,19 @@ class Runner:
         alarm = math.inf
         if self.next and self.paused_until > now:
             alarm = min(alarm, self.paused_until)
-        if self.memory_limit and self.running:
-            alarm = min(alarm, self.sample_at)
         for job in self.running.values():
+            if job.memory_limit:
+                alarm = min(alarm, self.sample_at)
             if job.reason:
                 alarm = min(alarm, now + GRAIN_SECONDS if job.gone or now >= job.kill_at else job.kill_at)
             else:
                 alarm = min(alarm, job.deadline, now + ADOPTED_SECONDS if job.adopted else math.inf)
         self.alarm = alarm
+
+
+def _own(job: list[Any]) -> dict[str, Any]:
+    """Return what a job has of its own: command, directory, environment, limits."""
+    return job[4] if len(job) > 4 else {}
 
 
 def main(arguments: list[str]) -> None:

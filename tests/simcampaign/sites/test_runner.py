@@ -36,7 +36,7 @@ def array_directory(tmp_path: Path, size: int, command: list[str]) -> Path:
         "grace_seconds": 0.2,
     }
     (directory / "array.json").write_text(json.dumps(description))
-    (directory / "jobs.jsonl").write_text("".join(f'[{job}, {job}, "a_{job}", "in", "0"]\n' for job in range(size)))
+    (directory / "jobs.jsonl").write_text("".join(f'[{job}, "a_{job}", "in", "0"]\n' for job in range(size)))
     return directory
 
 
