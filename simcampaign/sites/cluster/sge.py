@@ -29,6 +29,13 @@ _OVER = re.compile(
 _WHEN = re.compile(r"^\S+ \S+ \[\d+:\d+\]: (?:error: )?")
 _XML = "<?xml"
 
+_QSUB = """
+{ errors=$(qsub "$@" 2>&1 >&3); code=$?; } 3>&1
+[ -z "$errors" ] || printf '%s\\n' "$errors" | grep -vx 'Exiting\\.' | tr '\\n' ' ' >&2
+exit $code
+"""
+"""Its reasons in one line; the last is always ``Exiting.``."""
+
 _STATUS = """
 export TZ=UTC
 answer=$(qstat -xml -u "$(id -un)"); code=$?
@@ -111,7 +118,7 @@ class Sge(Adapter):
 
     def submit_command(self, script_path: str) -> Sequence[str]:
         """Return ``qsub``."""
-        return ["qsub", "-terse", script_path]
+        return ["/bin/sh", "-c", _QSUB, "sh", "-terse", script_path]
 
     def parse_submitted(self, text: str) -> str:
         """Read ``7.1-100:1``."""
@@ -123,7 +130,7 @@ class Sge(Adapter):
 
     def test_command(self, script_path: str) -> Sequence[str]:
         """Return ``qsub -w v``, which only checks whether the jobs could ever run."""
-        return ["qsub", "-w", "v", script_path]
+        return ["/bin/sh", "-c", _QSUB, "sh", "-w", "v", script_path]
 
     def status_command(self, ids: Sequence[str]) -> Sequence[str]:
         """Return ``qstat`` of all jobs of the user; Grid Engine tells of ended jobs only in its accounting."""
@@ -359,8 +366,9 @@ def _blocks(text: str, first: str) -> Iterator[dict[str, str]]:
         if name == first and block:
             yield block
             block = {}
-        block[name] = value.strip()
-    if block.get(first):
+        if name:
+            block[name] = value.strip()
+    if block:
         yield block
 
 
