@@ -122,6 +122,9 @@ class Adapter(ABC):
     longest_name: ClassVar[int] = 200
     """Characters that the scheduler keeps of a job's name."""
 
+    accounting_seconds: ClassVar[float] = 0.0
+    """How long after a job's end accounting may not know of it yet."""
+
     tried: ClassVar[bool] = True
     """False if the adapter was written from documentation alone."""
 

@@ -101,6 +101,7 @@ class Sge(Adapter):
     name = "sge"
     title = "Grid Engine"
     index_base = 1
+    accounting_seconds = 20.0  # ``flush_time`` of ``reporting_params`` is 15 s where nobody has changed it
     STATES = STATES
     REASONS = REASONS
 

@@ -107,6 +107,7 @@ class Watch:
         self._host, self._adapter, self._scratch, self._clock = host, adapter, scratch, clock
         self.pace = Pace(poll_seconds, eager=not host.shared, clock=clock)
         self._arrays: dict[str, Watched] = {}
+        self._may_account = False
         self._lock = threading.RLock()
 
     def status(self, cursors: Mapping[str, str]) -> Mapping[str, ArrayReport]:
@@ -250,6 +251,7 @@ class Watch:
             jobs = self._adapter.parse_status(status)
         except SiteError as error:
             return error
+        self._may_account = True
         for each in self._arrays.values():
             each.seen, each.unjudged = jobs.get(each.array_id, {}), True
             for doubt in each.doubts.values():
@@ -312,7 +314,8 @@ class Watch:
             return None
         if seen is None and not doubt.accounted:
             seen = self._accounted(watched, index)
-            if seen is None and not doubt.accounted:
+            never_begun = files.is_cancelled(index) and index not in files.started
+            if seen is None and not doubt.accounted and not never_begun:
                 return None
         if end is not None:
             return of_end(end, seen, files.is_cancelled(index), watched.about.limit_seconds)
@@ -326,9 +329,10 @@ class Watch:
         return None
 
     def _accounted(self, watched: Watched, index: int) -> Seen | None:
-        """Ask accounting about all arrays with doubts, if it may be asked now."""
-        if self.pace.due_in(urgent=True) > 0:
+        """Ask accounting about all arrays with doubts: once after each good answer of the scheduler."""
+        if not self._may_account:
             return None
+        self._may_account = False
         for each in self._arrays.values():
             each.accounts = {}
         doubtful = [each for each in self._arrays.values() if each.doubts]
@@ -336,11 +340,12 @@ class Watch:
             jobs = self.ask_accounting([each.array_id for each in doubtful])
         except NetworkError:
             return None  # it is down: the doubt stays
+        patience = max(GRACE_SECONDS, self._adapter.accounting_seconds)
         for each in doubtful:
             each.accounts = jobs.get(each.array_id, {})
             for key, doubt in each.doubts.items():
                 last = each.accounts.get(key)
-                late = self._clock() - doubt.since >= GRACE_SECONDS
+                late = self._clock() - doubt.since >= patience
                 doubt.accounted = late and (last is None or not last.state.active)
         return self._final(watched, index)
 
