@@ -141,11 +141,14 @@ class Known:
     stale: NDArray[np.bool_]
     """The input that the run's last finished job had differs from the one that would be rendered now."""
 
+    unfetched: NDArray[np.bool_]
+    """The run's job ended well, and its files may still be on the host where it ran."""
+
     @classmethod
     def nothing(cls, series: Series) -> Known:
         """Return what an empty ledger knows."""
         shape = (len(series.conditions), len(series.seeds))
-        return cls(*(np.zeros(shape, dtype=bool) for _ in range(4)))
+        return cls(*(np.zeros(shape, dtype=bool) for _ in range(5)))
 
 
 @dataclass(frozen=True)
@@ -212,6 +215,7 @@ def classify(present: NDArray[np.bool_], known: Known, refreshed: bool = True) -
     codes[known.failed] = RunState.FAILED
     if not refreshed:
         codes[known.finished] = RunState.UNLISTED
+    codes[known.finished & known.unfetched] = RunState.UNLISTED
     codes[complete] = RunState.DONE
     codes[complete & known.stale] = RunState.STALE
     codes[known.in_flight] = RunState.IN_FLIGHT
@@ -319,7 +323,8 @@ def reason(state: RunState, lacks: Sequence[str], extensions: int, silent: bool)
         RunState.FAILED: f"{files}; its last job failed",
         RunState.IN_FLIGHT: "a job that has not ended holds it",
         RunState.STALE: "has every file, but of another input than would be rendered now",
-        RunState.UNLISTED: "its job finished, but the manifest lacks its files; refresh the manifest",
+        RunState.UNLISTED: "its job finished, but the manifest lacks its files; refresh the manifest, or run the flow of "
+        "the site that still has them",
     }[state]
 
 

@@ -27,7 +27,8 @@ class RunState(IntEnum):
     """Done, but from another input than the template and the condition now give."""
 
     UNLISTED = 6
-    """Finished according to the ledger, but the manifest, which was not refreshed, lacks its files."""
+    """Finished according to the ledger, but the manifest, which was not refreshed or lacks what is still to be fetched
+    from a host, has not its files."""
 
     @property
     def label(self) -> str:

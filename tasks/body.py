@@ -20,6 +20,7 @@ from simcampaign.engine.collect import complete_times, uncollected
 from simcampaign.engine.follow import Follower
 from simcampaign.engine.planning import Prepared
 from simcampaign.engine.retries import again
+from simcampaign.engine.staging import Fetcher, staging_host
 from simcampaign.engine.submission import Submission, check_submission, submit_all
 from simcampaign.engine.watch import Progress, WatchEnd, progress_of
 from simcampaign.errors import ConflictError
@@ -142,6 +143,8 @@ def _submit(campaign: Campaign, prepared: Prepared, submissions: Sequence[Submis
         if campaign.series.inits:
             steps.copy_inits(whole(campaign), whole(submission))
         steps.save_inputs(whole(campaign), whole(submission))
+        if staging_host(campaign):
+            steps.stage_files(whole(campaign), whole(submission))
 
     submit_all(
         campaign, prepared, submissions, stage, lambda submission: steps.submit(whole(campaign), whole(submission))
@@ -161,12 +164,14 @@ def _watch(
         return WatchEnd.ENDED
     with TerminalProgress() as terminal:
         follower = Follower(campaign, terminal.write) if CALLER.get().follow else None
+        fetcher = Fetcher(campaign)
 
         def show(progress: Progress) -> None:
             if follower:
                 follower.look(arrays)
             terminal.show(progress)
             table.show(progress, last=not progress.active)
+            fetcher.look(arrays, progress.total - progress.active)
 
         end = steps.poll(whole(campaign), whole(arrays), show, lambda: interrupts.stopped or cancelled())
         if _should_terminate(campaign, end, interrupts, cancelled, command):
@@ -190,8 +195,10 @@ def _should_terminate(
 
 
 def _collect(campaign: Campaign) -> list[ArrayRow]:
-    """Save logs and clean, also of arrays that ended while nobody watched; returns the arrays that are over."""
+    """Fetch, save logs, clean, also of arrays that ended while nobody watched; returns the arrays that are over."""
     arrays = uncollected(campaign)
+    if arrays and staging_host(campaign):
+        steps.fetch_outputs(whole(campaign), whole(arrays))
     complete_times(campaign, arrays)
     if arrays and campaign.settings.save_logs:
         steps.save_logs(whole(campaign), whole(arrays))

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from simcampaign.engine import collect, overview, planning, reconcile, watch
+from simcampaign.engine import collect, overview, planning, reconcile, staging, watch
 from simcampaign.engine import submission as submissions
 from simcampaign.engine.campaign import Campaign, SeriesRecord
 from simcampaign.engine.overview import Overview
@@ -55,6 +55,12 @@ def save_inputs(campaign: Campaign, submission: Submission) -> int:
     return submissions.save_inputs(campaign, submission)
 
 
+@task(name="stage files", task_run_name="stage files {submission.group}", cache_policy=NO_CACHE, persist_result=False)
+def stage_files(campaign: Campaign, submission: Submission) -> int:
+    """Put the saved files to the host of the jobs."""
+    return submissions.stage_files(campaign, submission)
+
+
 @task(name="submit", task_run_name="submit {submission.claimed.name}", cache_policy=NO_CACHE, persist_result=False)
 def submit(campaign: Campaign, submission: Submission) -> str:
     """Hand one array to the site."""
@@ -76,6 +82,12 @@ def poll(
 def terminate(campaign: Campaign, arrays: Sequence[ArrayRow], on_progress: Callable[[Progress], None]) -> WatchEnd:
     """End the jobs that have not ended, one call an array, and wait until they have."""
     return watch.terminate(campaign, arrays, on_progress)
+
+
+@task(name="fetch outputs", cache_policy=NO_CACHE, persist_result=False)
+def fetch_outputs(campaign: Campaign, arrays: Sequence[ArrayRow]) -> int:
+    """Fetch what ended jobs wrote on their host."""
+    return staging.fetch(campaign, arrays)
 
 
 @task(name="save logs", cache_policy=NO_CACHE, persist_result=False)

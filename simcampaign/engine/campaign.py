@@ -32,6 +32,9 @@ class Settings:
     """How often a run is tried in one campaign run, and how far its resources may grow."""
 
     environment: Mapping[str, str] = field(default_factory=dict)
+    options: Mapping[str, object] = field(default_factory=dict)
+    """What the campaign alone asks of its site, e.g. ``{"partition": "long"}``."""
+
     seeds_per_job: int = 1
     retries: int = 60
     """Number of looks at the jobs before the watch ends; with ``retry_delay`` it bounds the watch."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from simcampaign.engine.campaign import Campaign
+from simcampaign.engine.staging import remove_staged
 from simcampaign.jobs import JobState
 from simcampaign.layout import Layout
 from simcampaign.ledger import ArrayRow, ArrayState, job_id
@@ -44,7 +45,7 @@ def complete_times(campaign: Campaign, arrays: Sequence[ArrayRow]) -> None:
 
 
 def clean(campaign: Campaign, arrays: Sequence[ArrayRow]) -> int:
-    """Remove the inputs of finished jobs, inits that no job needs any more, and the site's own files.
+    """Remove the inputs of finished jobs, inits that no job needs any more, and all files at the site.
 
     Only of arrays that are over; inputs of jobs that did not finish stay, so that one can look at them. Returns how
     many files of the location were removed.
@@ -55,6 +56,7 @@ def clean(campaign: Campaign, arrays: Sequence[ArrayRow]) -> int:
         if array.state is not ArrayState.OVER:
             continue
         keys = [*_finished_inputs(campaign, array), *(_inits(campaign, array) - busy)]
+        remove_staged(campaign, array)
         campaign.working.delete_many(keys)
         removed += len(keys)
         campaign.site.clean(str(array.remote_id))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -13,11 +13,14 @@ from simcampaign import manifest as manifests
 from simcampaign.costs import Estimate, estimate
 from simcampaign.engine.budget import Held, hold_back
 from simcampaign.engine.campaign import Campaign
+from simcampaign.engine.collect import uncollected
 from simcampaign.engine.known import Row, known_runs
 from simcampaign.engine.listing import load_manifest, refresh_manifest, save_manifest
 from simcampaign.engine.rendering import Renderer, render_digests
+from simcampaign.engine.retries import run_mask
+from simcampaign.engine.staging import fetch, unfetched_runs
 from simcampaign.ledger import ledger_exists
-from simcampaign.plan import Plan, make_plan, selection
+from simcampaign.plan import Known, Plan, make_plan, selection
 from simcampaign.runs import RunState
 
 
@@ -41,11 +44,15 @@ def prepare(campaign: Campaign, *, save: bool = True, selected: NDArray[np.bool_
     """Plan the campaign and render every input once.
 
     The ledger is read before the files are listed: a run that ends in between still counts as in flight, and one that
-    is submitted in between moves the version that the claim asks for. With ``save`` false nothing is written, neither
+    is submitted in between moves the version that the claim asks for. What ended jobs wrote on a host that does not
+    share our files is fetched in between. With ``save`` false nothing is written, neither
     a manifest nor a ledger. ``selected``, of shape ``(conditions, seeds)``, limits what is to be submitted further than
     the settings do. Raises ``TemplateError`` for the first input that does not render.
     """
-    version, rows = _ledger_rows(campaign, campaign.id if save else campaign.recorded_id)
+    campaign_id = campaign.id if save else campaign.recorded_id
+    version, rows = _ledger_rows(campaign, campaign_id)
+    if save:
+        fetch(campaign, uncollected(campaign))
     refresh = campaign.settings.update_manifest
     key = campaign.series.manifest_key
     manifest = refresh_manifest(campaign) if refresh else load_manifest(campaign.manifest, key)
@@ -55,7 +62,7 @@ def prepare(campaign: Campaign, *, save: bool = True, selected: NDArray[np.bool_
     plan = make_plan(
         campaign.series,
         manifests.empty() if manifest is None else manifest,
-        known_runs(rows, campaign.series, _stale_test(campaign)),
+        _known(campaign, campaign_id, rows, fetched=save),
         seeds_per_job=campaign.settings.seeds_per_job,
         refreshed=refresh,
         rerun_stale=campaign.settings.rerun_stale,
@@ -64,6 +71,14 @@ def prepare(campaign: Campaign, *, save: bool = True, selected: NDArray[np.bool_
     plan, held = _within_budget(campaign, plan)
     plan = replace(plan, digests=render_digests(campaign, plan))
     return Prepared(plan, manifests.empty() if manifest is None else manifest, version, first, held)
+
+
+def _known(campaign: Campaign, campaign_id: int | None, rows: Sequence[Row], *, fetched: bool) -> Known:
+    """Return what the ledger knows; ``fetched`` if what ended jobs of this site wrote is here."""
+    known = known_runs(rows, campaign.series, _stale_test(campaign))
+    if campaign_id is not None:
+        known.unfetched[:] = run_mask(campaign, unfetched_runs(campaign, campaign_id, of_others=fetched))
+    return known
 
 
 def _within_budget(campaign: Campaign, plan: Plan) -> tuple[Plan, Held]:

@@ -34,11 +34,12 @@ def again(campaign: Campaign, given: Mapping[int, Resources]) -> list[tuple[Camp
         more = next_resources(resources, cause, campaign.settings.limits)
         if more is not None:
             settings = replace(campaign.settings, resources=more)
-            found.append((replace(campaign, settings=settings), _mask(campaign, runs)))
+            found.append((replace(campaign, settings=settings), run_mask(campaign, runs)))
     return found
 
 
-def _mask(campaign: Campaign, ranges: Sequence[RunRange]) -> NDArray[np.bool_]:
+def run_mask(campaign: Campaign, ranges: Sequence[RunRange]) -> NDArray[np.bool_]:
+    """Return which runs of the series are in these ranges; shape ``(conditions, seeds)``."""
     rows = {key: row for row, key in enumerate(campaign.condition_keys)}
     seeds = np.asarray(campaign.series.seeds, dtype=np.int64)
     mask = np.zeros((len(rows), len(seeds)), dtype=bool)

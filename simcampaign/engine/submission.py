@@ -5,12 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import overload
 
 from simcampaign.engine.campaign import Campaign
 from simcampaign.engine.document import save_document
 from simcampaign.engine.planning import Prepared
 from simcampaign.engine.rendering import Renderer
+from simcampaign.engine.staging import check_staging, job_url, put_files, staging_host
 from simcampaign.errors import ConflictError, LocationError, SiteError
 from simcampaign.jobs import ArraySpec, JobSpec
 from simcampaign.layout import init_source
@@ -57,7 +59,7 @@ class Jobs(Sequence[JobSpec]):
         return JobSpec(
             index=index,
             job_id=job_id(submission.claimed.name, index),
-            input_path=campaign.working.url(key),
+            input_path=job_url(campaign, submission.claimed.name, key),
             seeds=ranges_text(seeds),
         )
 
@@ -65,17 +67,20 @@ class Jobs(Sequence[JobSpec]):
 def array_spec(campaign: Campaign, claimed: Claimed, jobs: Sequence[JobSpec]) -> ArraySpec:
     """Return what the site is handed."""
     settings, layout = campaign.settings, campaign.layout
+    working = job_url(campaign, claimed.name, layout.root)
     return ArraySpec(
         name=claimed.name,
         file_set=claimed.file_set,
-        working_url=f"{campaign.working.url(layout.root)}/",
-        output=f"{campaign.working.url(layout.outputs)}/",
+        working_url=f"{working}/",
+        output=f"{job_url(campaign, claimed.name, layout.outputs)}/",
         command=settings.command,
         jobs=jobs,
         resources=settings.resources,
         environment=settings.environment,
         model=settings.model,
         image=settings.image,
+        directory="" if staging_host(campaign) is None else working,
+        options=settings.options,
     )
 
 
@@ -84,6 +89,7 @@ def check_submission(campaign: Campaign, plan: Plan) -> None:
 
     That the site could not run the command, that the location cannot be written, that an init is not there.
     """
+    check_staging(campaign)
     for group in plan.groups:
         campaign.site.check(array_spec(campaign, Claimed(0, "", ""), ()))
         for source, _ in _init_copies(campaign, group, "", plan.groups[group]):
@@ -182,6 +188,14 @@ def _input_files(campaign: Campaign, submission: Submission) -> Iterator[tuple[s
             campaign.ledger.renew([submission.claimed.array_id], campaign.owner)
             renewed = time.monotonic()
         yield key, text.encode()
+
+
+def stage_files(campaign: Campaign, submission: Submission) -> int:
+    """Put what was saved for an array to the host of its jobs, where they do not reach it here; returns bytes put."""
+    file_set, layout = submission.claimed.file_set, campaign.layout
+    inputs = (layout.input(file_set, index, campaign.input_extension) for index in range(submission.packing.size))
+    inits = (key for _, key in _init_copies(campaign, submission.group, file_set, submission.packing))
+    return put_files(campaign, submission.claimed, chain(inputs, inits))
 
 
 def submit_array(campaign: Campaign, submission: Submission) -> str:

@@ -20,12 +20,14 @@ from simcampaign.engine.owner import identity
 from simcampaign.engine.planning import Prepared, prepare
 from simcampaign.engine.reconcile import reconcile
 from simcampaign.engine.report import Published, publish
+from simcampaign.engine.staging import fetch
 from simcampaign.engine.submission import (
     Submission,
     check_submission,
     claim,
     copy_inits,
     save_inputs,
+    stage_files,
     submit_all,
     submit_array,
 )
@@ -43,6 +45,7 @@ def run(campaign: Campaign) -> Published:
     if end is WatchEnd.TIME_UP and campaign.settings.terminate_jobs:
         terminate(campaign, arrays, lambda _: None)
     arrays = uncollected(campaign)
+    fetch(campaign, arrays)
     if campaign.settings.save_logs:
         save_logs(campaign, arrays)
     if campaign.settings.clean_jobs:
@@ -70,6 +73,7 @@ def submit(campaign: Campaign, prepared: Prepared, submissions: list[Submission]
     def stage(submission: Submission) -> None:
         copy_inits(campaign, submission)
         save_inputs(campaign, submission)
+        stage_files(campaign, submission)
 
     submit_all(campaign, prepared, submissions, stage, lambda submission: submit_array(campaign, submission))
 
