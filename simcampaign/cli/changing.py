@@ -15,7 +15,7 @@ from pydantic import TypeAdapter, ValidationError
 from simcampaign.cli.asking import Person
 from simcampaign.cli.output import print_json, print_line, say
 from simcampaign.cli.sites import follow_doctor, is_fine
-from simcampaign.cli.tables import save_text, table_text, with_table, without_table
+from simcampaign.cli.tables import read_text, save_text, table_text, with_table, without_table
 from simcampaign.docstrings import field_docstrings
 from simcampaign.errors import ConfigError, Problem
 from simcampaign.mistakes import did_you_mean
@@ -52,7 +52,7 @@ def add(options: argparse.Namespace) -> int:
     written = _confirm(person, fine)
     if written:
         file = sites_file()
-        save_text(file, with_table(file.read_text(encoding="utf-8") if file.exists() else "", name, table))
+        save_text(file, with_table(read_text(file), name, table))
     _report(options, name, table, findings, written)
     return 0 if fine else 1
 
@@ -72,7 +72,7 @@ def remove(options: argparse.Namespace) -> int:
     tables = read_tables()
     if name not in tables:
         raise ConfigError([Problem("site", name, f"is not in {file}", did_you_mean(name, tables) if tables else "")])
-    save_text(file, without_table(file.read_text(encoding="utf-8"), name))
+    save_text(file, without_table(read_text(file), name))
     if options.json:
         print_json({"site": name, "file": str(file), "removed": True})
     else:

@@ -7,7 +7,7 @@ import argparse
 from simcampaign.api import Job, JobArray
 from simcampaign.cli.asking import Person
 from simcampaign.cli.output import print_json, print_line
-from simcampaign.cli.views import find, find_all
+from simcampaign.cli.views import find, find_all, update
 from simcampaign.errors import ABSENT, ConfigError, Problem
 
 _SHOWN = 10
@@ -17,7 +17,8 @@ _SHOWN = 10
 def cancel(options: argparse.Namespace) -> int:
     """End jobs that have not ended."""
     found = find_all(options.names, options.site)
-    ended = [each.job_name for each in found if not each.update_status().active]
+    update(found)
+    ended = [each.job_name for each in found if not each.status.active]
     for each in found:
         each.cancel()
     asked = [each.job_name for each in found if each.job_name not in ended]
@@ -33,7 +34,7 @@ def cancel(options: argparse.Namespace) -> int:
 def retry(options: argparse.Namespace) -> int:
     """Submit what failed once more."""
     job = find(options.name, options.site)
-    job.update_status()
+    update([job])
     given = {"memory_mb": options.memory_mb, "wall_time_in_seconds": options.wall_time}
     again = [job] if isinstance(job, Job) else job.retry_failed(**given)
     if isinstance(job, Job):

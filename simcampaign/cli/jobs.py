@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from concurrent.futures import Future
+from concurrent.futures import wait as wait_for
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from simcampaign.api import Job, JobArray
 from simcampaign.cli.output import print_json, say, span
-from simcampaign.cli.views import View, all_finished, find_all, list_views, print_views, view
+from simcampaign.cli.views import View, all_finished, find_all, list_views, print_views, update, view
 from simcampaign.errors import ConfigError, Problem
 from simcampaign.jobs import JobState
 from simcampaign.ledger import Filter
 from simcampaign.mistakes import did_you_mean
 
-_LOOK_SECONDS = 0.2
-"""Between two looks at what the ledger has; the site is asked more rarely."""
+_SHOW_SECONDS = 0.5
+"""Between two changes of what is shown while waiting."""
 
 
 def list_jobs(options: argparse.Namespace) -> int:
@@ -54,26 +57,36 @@ def _states(text: str | None) -> set[JobState] | None:
 def status(options: argparse.Namespace) -> int:
     """Ask the sites for the states of jobs; 0 if all have finished."""
     found = find_all(options.names, options.site)
-    for each in found:
-        each.update_status()
+    update(found)
     return _report(options, [view(each) for each in found])
 
 
 def wait(options: argparse.Namespace) -> int:
     """Wait for the end of jobs; 0 if all have finished."""
     found = find_all(options.names, options.site)
-    deadline = None if options.timeout is None else time.monotonic() + options.timeout
-    with _progress(shown=not options.json) as show:
-        while waiting := [each for each in found if not each.done()]:
-            if deadline is not None and time.monotonic() >= deadline:
-                break
-            show(found)
-            time.sleep(_LOOK_SECONDS)
+    waiting = _await(found, options.timeout, shown=not options.json)
     code = _report(options, [view(each) for each in found])
     if waiting:
-        names = ", ".join(each.job_name for each in waiting)
-        say(f"{names} did not end within {span(options.timeout)}; waiting again takes up where this ended")
+        say(f"{', '.join(waiting)} did not end within {span(options.timeout)}; waiting again takes up where this ended")
     return code
+
+
+def _await(found: Sequence[Job | JobArray], timeout: float | None, shown: bool) -> list[str]:
+    """Wait for the end of all, with one look at each site for all of its jobs; returns names of what has not ended."""
+    deadline = math.inf if timeout is None else time.monotonic() + timeout
+    with ExitStack() as stack:
+        ended: dict[Future[None], str] = {}
+        for each in found:
+            if waiter := each.watch(None):
+                stack.callback(each.unwatch, waiter)
+                ended[waiter.ended] = each.job_name
+        show = stack.enter_context(_progress(shown))
+        while ended and (left := deadline - time.monotonic()) > 0:
+            show(found)
+            for future in wait_for(ended, min(left, _SHOW_SECONDS)).done:
+                future.result()
+                del ended[future]
+        return list(ended.values())
 
 
 @contextmanager

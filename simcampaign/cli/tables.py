@@ -53,6 +53,11 @@ def without_table(text: str, name: str) -> str:
     raise ConfigError([Problem(name, "", "its table cannot be taken out without touching others")], hint)
 
 
+def read_text(file: Path) -> str:
+    """Return what is in the file, its line ends as they are; nothing if it is not there."""
+    return file.read_bytes().decode() if file.exists() else ""
+
+
 def save_text(file: Path, text: str) -> None:
     """Write the file whole or not at all, making its folder; a link is followed. Raises ``LocationError``."""
     target = file.resolve()
@@ -61,7 +66,7 @@ def save_text(file: Path, text: str) -> None:
         mode = target.stat().st_mode & 0o777 if target.exists() else 0o644
         handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
         try:
-            with os.fdopen(handle, "w", encoding="utf-8") as stream:
+            with os.fdopen(handle, "w", encoding="utf-8", newline="") as stream:
                 stream.write(text)
             Path(temporary).chmod(mode)
             Path(temporary).replace(target)

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from simcampaign.api import Job, JobArray, get_job, get_job_array
-from simcampaign.api.places import open_requests
+from simcampaign.api.places import open_place, open_requests
 from simcampaign.cli.output import print_table, span
+from simcampaign.engine.poller import look_at
 from simcampaign.errors import ConfigError, ConflictError, Problem
 from simcampaign.jobs import JobState
 from simcampaign.ledger import Filter, JobRow, RequestRow, job_name
@@ -148,6 +149,17 @@ def find(name: str, site: str | None) -> Job | JobArray:
         raise ConfigError([Problem("NAME", name, reason, remedy)], "simcampaign jobs") from error
     except ConflictError as error:
         raise ConflictError(str(error.args[0]), "say which: --site NAME") from error
+
+
+def update(found: Iterable[Job | JobArray]) -> None:
+    """Ask the sites where jobs are: one look at each site. Raises ``SiteError`` or ``NetworkError``."""
+    active: dict[str, set[int]] = {}
+    for each in found:
+        if each.status.active:
+            request_id = each.position[0] if isinstance(each, Job) else each.position
+            active.setdefault(each.site_name, set()).add(request_id)
+    for site, request_ids in active.items():
+        look_at(open_place(site).workplace, request_ids)
 
 
 def _nearest(name: str, known: Sequence[str]) -> str:

@@ -127,6 +127,18 @@ def test_a_site_is_added_without_questions_and_the_file_stays_as_it_was(type_: T
     assert type_("doctor", "shed").status == 0
 
 
+def test_line_ends_and_a_link_to_the_file_stay_as_they_are(type_: Type, home: Path, tmp_path: Path) -> None:
+    real = tmp_path / "dotfiles.toml"
+    real.write_bytes(FILE.replace("\n", "\r\n").encode().rstrip())
+    (home / "sites.toml").symlink_to(real)
+    before = real.read_bytes()
+    assert type_("sites", "add", "shed", "--backend", "toy", "--set", "depth=1", "--yes").status == 0
+    assert real.read_bytes().startswith(before)
+    assert (home / "sites.toml").is_symlink()
+    assert type_("sites", "remove", "shed").status == 0
+    assert real.read_bytes().rstrip() == before
+
+
 @pytest.mark.parametrize("value", ['a "b" \\ c', "x\x7fy", "ü\t€", "'", "a # b", "1\nbackend = 'slurm'"])
 def test_any_text_is_read_back_as_it_was_given(type_: Type, home: Path, value: str) -> None:
     answer = type_("sites", "add", "a.b", "--backend", "toy", "--set", "depth=1", "--set", f"queue={value}", "--yes")
