@@ -156,6 +156,66 @@ request_jobs = sa.Table(
     sa.Index("request_jobs_of", "request_id", "index"),
 )
 
+# The job manager: jobs that wait or waited for their turn, and what happened to them.
+queue_jobs = sa.Table(
+    "queue_jobs",
+    metadata,
+    sa.Column("seq", sa.Integer, primary_key=True),
+    sa.Column("id", sa.String(200), nullable=False, unique=True),
+    sa.Column("user", sa.String(200), nullable=False, index=True),
+    sa.Column("group", sa.String(200), nullable=False, index=True),
+    sa.Column("site", sa.String(200), nullable=False, index=True),
+    sa.Column("application", sa.String(200), nullable=False),
+    sa.Column("series", sa.String(200), nullable=False, default=""),
+    sa.Column("priority", sa.Integer, nullable=False),
+    sa.Column("held", sa.Boolean, nullable=False),
+    sa.Column("state", sa.String(20), nullable=False, index=True),
+    # What the client sent, and what is run for it, as JSON. Values of secrets are in neither.
+    sa.Column("config", sa.Text, nullable=False),
+    sa.Column("work", sa.Text, nullable=False),
+    sa.Column("cores", sa.Float, nullable=False),
+    sa.Column("memory_mb", sa.Integer, nullable=False),
+    sa.Column("after", sa.Text, nullable=False, default="[]"),
+    sa.Column("after_ok", sa.Text, nullable=False, default="[]"),
+    # The site's array that it was handed over in, and its index there.
+    sa.Column("place", sa.String(300), nullable=False, default="", index=True),
+    sa.Column("place_index", sa.Integer, nullable=False, default=0),
+    sa.Column("cancelling", sa.Boolean, nullable=False, default=False),
+    sa.Column("created", sa.Float, nullable=False, index=True),
+    sa.Column("started", sa.Float),
+    sa.Column("ended", sa.Float),
+    sa.Column("return_code", sa.Integer),
+    sa.Column("cause", sa.String(20)),
+    sa.Column("message", sa.Text, nullable=False, default=""),
+    sa.Column("cpu_seconds", sa.Float),
+    sa.Column("peak_memory_bytes", sa.BigInteger),
+    # A client's own key: the same key means the same job.
+    sa.Column("idempotency_key", sa.String(300), unique=True),
+    sa.Column("request_digest", sa.String(32), nullable=False, default=""),
+)
+
+queue_events = sa.Table(
+    "queue_events",
+    metadata,
+    sa.Column("seq", sa.Integer, primary_key=True),
+    sa.Column("time", sa.Float, nullable=False),
+    sa.Column("kind", sa.String(40), nullable=False),
+    sa.Column("job_id", sa.String(200), nullable=False, index=True),
+    sa.Column("payload", sa.Text, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+# A journal of each array that is kept open for the queue: how far it was read.
+queue_places = sa.Table(
+    "queue_places",
+    metadata,
+    sa.Column("name", sa.String(300), primary_key=True),
+    sa.Column("site", sa.String(200), nullable=False),
+    sa.Column("remote_id", sa.String(500), nullable=False),
+    sa.Column("cursor", sa.Text, nullable=False),
+    sa.Column("open", sa.Boolean, nullable=False),
+)
+
 
 class Database:
     """An open database with the ledger's tables."""

@@ -1,0 +1,92 @@
+"""Writing in groups: what many threads want to write at once is committed in one transaction."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import sqlalchemy as sa
+
+from simcampaign.ledger.schema import Database
+
+T = TypeVar("T")
+
+_MOST = 500
+"""Most writes in one transaction, so that nobody waits long for those of others."""
+
+
+@dataclass
+class _Wanted:
+    write: Callable[[sa.Connection], Any]
+    future: Future[Any]
+
+
+class GroupWriter:
+    """One thread that writes for all: each write succeeds or fails alone, and is answered after the commit.
+
+    A commit waits for the disk; a hundred writes that wait together wait for it once.
+    """
+
+    def __init__(self, database: Database) -> None:
+        """Start the thread."""
+        self._database = database
+        self._wanted: queue.SimpleQueue[_Wanted | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._run, name="ledger writer", daemon=True)
+        self._thread.start()
+
+    def write(self, write: Callable[[sa.Connection], T]) -> Future[T]:
+        """Have ``write`` called with a connection in a transaction; the result comes once that is committed."""
+        future: Future[T] = Future()
+        self._wanted.put(_Wanted(write, future))
+        return future
+
+    def close(self) -> None:
+        """Write what is wanted so far, and end."""
+        self._wanted.put(None)
+        self._thread.join()
+
+    def _run(self) -> None:
+        while (first := self._wanted.get()) is not None:
+            together, last = [first], False
+            while len(together) < _MOST and not last:
+                try:
+                    following = self._wanted.get_nowait()
+                except queue.Empty:
+                    break
+                if following is None:
+                    last = True
+                else:
+                    together.append(following)
+            self._commit(together)
+            if last:
+                return
+
+    def _commit(self, together: list[_Wanted]) -> None:
+        done: list[tuple[Future[Any], Any, BaseException | None]] = []
+        try:
+            with self._database.write() as connection:
+                done += [(wanted.future, *_attempt(connection, wanted.write)) for wanted in together]
+        except Exception as error:  # noqa: BLE001 - whoever waits is told
+            for wanted in together:
+                wanted.future.set_exception(error)
+            return
+        for future, result, problem in done:
+            if problem is None:
+                future.set_result(result)
+            else:
+                future.set_exception(problem)
+
+
+def _attempt(connection: sa.Connection, write: Callable[[sa.Connection], Any]) -> tuple[Any, BaseException | None]:
+    """Write, so that a failure takes back this write alone."""
+    try:
+        with connection.begin_nested():
+            return write(connection), None
+    except sa.exc.OperationalError:
+        raise  # the disk, or the server: nothing of this transaction is safe
+    except Exception as error:  # noqa: BLE001 - whoever waits for it is told
+        return None, error

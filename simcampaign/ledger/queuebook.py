@@ -1,0 +1,262 @@
+"""The job manager's book: jobs that wait, run and ended, and the events that clients are told.
+
+Functions that write take a connection, so that several go into one transaction, and return the events that they wrote
+down. A final state stays, and is told once.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, replace
+from typing import Any
+
+import sqlalchemy as sa
+
+from simcampaign.errors import ConflictError
+from simcampaign.ledger.intents import insert
+from simcampaign.ledger.queuerows import OVER, Change, Event, NewJob, Place, QueueFilter, QueueRow, QueueState
+from simcampaign.ledger.schema import queue_events, queue_jobs, queue_places
+
+COLUMNS = [queue_jobs.c[name] for name in QueueRow.__dataclass_fields__]
+SORTABLE = {name: queue_jobs.c[name] for name in ("created", "started", "ended", "priority", "id", "state", "user")}
+_IN_QUEUE = queue_jobs.c.state == QueueState.QUEUED
+_NOT_OVER = queue_jobs.c.state.not_in(sorted(OVER))
+
+
+def note(connection: sa.Connection, now: float, kind: str, job_id: str, payload: Mapping[str, Any]) -> Event:
+    """Write an event down."""
+    row = {"time": now, "kind": kind, "job_id": job_id, "payload": json.dumps(payload)}
+    return Event(insert(connection, queue_events, row), now, kind, job_id, payload)
+
+
+def submit(connection: sa.Connection, job: NewJob, now: float) -> tuple[QueueRow, list[Event]]:
+    """Put a job into the queue; the same job once more is returned as it is, without events.
+
+    The same is what has the same idempotency key, or the same id, and the same content. Raises ``ConflictError`` if
+    the content is another.
+    """
+    same = queue_jobs.c.id == job.id
+    if job.idempotency_key is not None:
+        same = sa.or_(same, queue_jobs.c.idempotency_key == job.idempotency_key)
+    found = connection.execute(sa.select(*COLUMNS).where(same)).mappings().first()
+    if found is not None:
+        row = QueueRow.of(found)
+        if row.request_digest == job.request_digest and row.user == job.user:
+            return row, []
+        what = f"job {job.id}" if row.id == job.id else f"idempotency key {job.idempotency_key!r}"
+        raise ConflictError(f"{what} is there already, for another job", "take another one, or leave it out")
+    values = {
+        **asdict(job),
+        "after": json.dumps(job.after),
+        "after_ok": json.dumps(job.after_ok),
+        "state": QueueState.QUEUED,
+        "created": now,
+    }
+    insert_values = {**values, "place": "", "place_index": 0, "cancelling": False, "message": ""}
+    connection.execute(sa.insert(queue_jobs).values(insert_values))
+    row = get(connection, job.id)
+    position = connection.scalar(sa.select(sa.func.count()).where(_IN_QUEUE)) or 0
+    event = {"job_id": job.id, "priority": job.priority, "queue_position": position}
+    return row, [note(connection, now, "job_queued", job.id, event)]
+
+
+def get(connection: sa.Connection, job_id: str) -> QueueRow:
+    """Return a job. Raises ``KeyError`` if there is none of this id."""
+    found = connection.execute(sa.select(*COLUMNS).where(queue_jobs.c.id == job_id)).mappings().first()
+    if found is None:
+        raise KeyError(job_id)
+    return QueueRow.of(found)
+
+
+def set_place(connection: sa.Connection, jobs: Sequence[tuple[str, str, int]]) -> None:
+    """Write down, before their site is told, that jobs are handed over: id, place and index there.
+
+    Raises ``ConflictError`` if one of them does not wait any more.
+    """
+    change = sa.update(queue_jobs).where(queue_jobs.c.id == sa.bindparam("of"), _IN_QUEUE)
+    values = {"place": sa.bindparam("at"), "place_index": sa.bindparam("number"), "state": QueueState.SCHEDULED.value}
+    rows = [{"of": job_id, "at": place, "number": index} for job_id, place, index in jobs]
+    for row in rows:
+        if connection.execute(change.values(values), row).rowcount != 1:
+            raise ConflictError(f"job {row['of']} does not wait any more")
+
+
+def change(connection: sa.Connection, changes: Iterable[Change], now: float) -> list[Event]:
+    """Write down what became of jobs; what is over stays as it is."""
+    events: list[Event] = []
+    for each in changes:
+        found = connection.execute(
+            sa.select(queue_jobs.c.state, queue_jobs.c.started).where(queue_jobs.c.id == each.id)
+        ).first()
+        if found is None or QueueState(found.state).over or found.state == each.state:
+            continue
+        values: dict[str, Any] = {"state": each.state, "message": each.message}
+        for name in ("started", "ended", "return_code", "cause", "cpu_seconds", "peak_memory_bytes"):
+            if (value := getattr(each, name)) is not None:
+                values[name] = value
+        if each.state.over and each.ended is None:
+            values["ended"] = now
+        connection.execute(sa.update(queue_jobs).where(queue_jobs.c.id == each.id).values(values))
+        full = replace(each, ended=values.get("ended"), started=each.started or found.started)
+        began = QueueState(found.state) is not QueueState.RUNNING and full.started is not None
+        if began and each.state.over and each.state is not QueueState.CANCELLED:
+            events.append(note(connection, now, "job_started", each.id, _started(full)))
+        events.append(note(connection, now, *_told(full)))
+    return events
+
+
+def _started(each: Change) -> dict[str, Any]:
+    return {"job_id": each.id, "start_time": each.started}
+
+
+def _told(each: Change) -> tuple[str, str, dict[str, Any]]:
+    if each.state is QueueState.RUNNING:
+        return "job_started", each.id, _started(each)
+    if each.state is QueueState.SCHEDULED:
+        return "job_scheduled", each.id, {"job_id": each.id}
+    payload = {
+        "job_id": each.id,
+        "status": str(each.state),
+        "end_time": each.ended,
+        "return_code": each.return_code,
+        "cause": each.cause,
+        "message": each.message,
+    }
+    kind = "job_cancelled" if each.state is QueueState.CANCELLED else "job_completed"
+    return kind, each.id, payload
+
+
+def cancel(connection: sa.Connection, job_id: str, now: float) -> tuple[QueueRow, list[Event]]:
+    """Cancel a job that waits; of one that is handed over, write down that its end is wanted. Raises ``KeyError``.
+
+    The row is that of before.
+    """
+    row = get(connection, job_id)
+    if row.state is QueueState.QUEUED:
+        return row, change(connection, [Change(job_id, QueueState.CANCELLED, message="cancelled while it waited")], now)
+    if not row.state.over:
+        connection.execute(sa.update(queue_jobs).where(queue_jobs.c.id == job_id).values(cancelling=True))
+    return row, []
+
+
+def reorder(
+    connection: sa.Connection, job_id: str, now: float, *, priority: int | None = None, held: bool | None = None
+) -> tuple[QueueRow, list[Event]]:
+    """Give a job that waits another priority, hold it or let it go. Raises ``KeyError``, or ``ConflictError``."""
+    row = get(connection, job_id)
+    if row.state is not QueueState.QUEUED:
+        raise ConflictError(f"job {job_id} is {row.state}: only a job that waits can be moved")
+    wanted = {"priority": priority, "held": held}
+    values = {name: value for name, value in wanted.items() if value is not None}
+    connection.execute(sa.update(queue_jobs).where(queue_jobs.c.id == job_id).values(values))
+    moved = get(connection, job_id)
+    payload = {"job_id": job_id, "priority": moved.priority, "held": moved.held}
+    return moved, [note(connection, now, "job_changed", job_id, payload)]
+
+
+def delete(connection: sa.Connection, job_id: str) -> QueueRow:
+    """Forget a job that is over, with its events. Raises ``KeyError``, or ``ConflictError`` if it is not over."""
+    row = get(connection, job_id)
+    if not row.state.over:
+        raise ConflictError(f"job {job_id} is {row.state}, so it cannot be deleted", "cancel it first")
+    connection.execute(sa.delete(queue_jobs).where(queue_jobs.c.id == job_id))
+    connection.execute(sa.delete(queue_events).where(queue_events.c.job_id == job_id))
+    return row
+
+
+def listed(
+    connection: sa.Connection,
+    which: QueueFilter,
+    *,
+    limit: int | None = None,
+    sort: str = "",
+    descending: bool = False,
+    after: QueueRow | None = None,
+) -> list[QueueRow]:
+    """Return jobs in the order of submission, or sorted by one of ``SORTABLE``.
+
+    ``after`` is the last job of the page before.
+    """
+    query = sa.select(*COLUMNS).where(*_conditions(which)).limit(limit)
+    key = SORTABLE.get(sort, queue_jobs.c.seq)
+    if after is not None:
+        query = query.where(_behind(key, getattr(after, sort) if sort in SORTABLE else after.seq, after, descending))
+    order = (key.desc().nulls_last(), queue_jobs.c.seq.desc()) if descending else (key.nulls_last(), queue_jobs.c.seq)
+    return [QueueRow.of(row) for row in connection.execute(query.order_by(*order)).mappings()]
+
+
+def _behind(key: sa.Column[Any], value: Any, after: QueueRow, descending: bool) -> sa.ColumnElement[bool]:
+    """Say of a row whether it comes behind ``after``; rows without a value come last."""
+    later = queue_jobs.c.seq < after.seq if descending else queue_jobs.c.seq > after.seq
+    if value is None:
+        return key.is_(None) & later
+    beyond = key < value if descending else key > value
+    return sa.or_(beyond, (key == value) & later, key.is_(None))
+
+
+def _conditions(which: QueueFilter) -> list[sa.ColumnElement[bool]]:
+    found: list[sa.ColumnElement[bool]] = []
+    if which.states is not None:
+        found.append(queue_jobs.c.state.in_(sorted(which.states)))
+    wanted = {name: getattr(which, name) for name in ("site", "group", "user", "series")}
+    found += [queue_jobs.c[name] == value for name, value in wanted.items() if value is not None]
+    if which.since is not None:
+        found.append(queue_jobs.c.created >= which.since)
+    return found
+
+
+def counts(connection: sa.Connection, which: QueueFilter | None = None) -> dict[QueueState, int]:
+    """Return the number of jobs per state."""
+    query = sa.select(queue_jobs.c.state, sa.func.count()).group_by(queue_jobs.c.state)
+    query = query.where(*_conditions(which or QueueFilter()))
+    return {QueueState(state): count for state, count in connection.execute(query)}
+
+
+def not_over(connection: sa.Connection) -> list[QueueRow]:
+    """Return all jobs that are not over, in the order of submission."""
+    query = sa.select(*COLUMNS).where(_NOT_OVER).order_by(queue_jobs.c.seq)
+    return [QueueRow.of(row) for row in connection.execute(query).mappings()]
+
+
+def ended_well(connection: sa.Connection, ids: Iterable[str]) -> dict[str, bool]:
+    """Return of those jobs that are over whether they finished well."""
+    query = sa.select(queue_jobs.c.id, queue_jobs.c.state).where(queue_jobs.c.id.in_(list(ids)))
+    rows = [(job_id, QueueState(state)) for job_id, state in connection.execute(query)]
+    return {job_id: state is QueueState.COMPLETED for job_id, state in rows if state.over}
+
+
+def events_since(connection: sa.Connection, seq: int, limit: int = 1000, job_id: str | None = None) -> list[Event]:
+    """Return events behind a sequence number, oldest first; of one job or of all."""
+    query = sa.select(queue_events).where(queue_events.c.seq > seq).order_by(queue_events.c.seq).limit(limit)
+    if job_id is not None:
+        query = query.where(queue_events.c.job_id == job_id)
+    rows = connection.execute(query).mappings()
+    return [Event(row["seq"], row["time"], row["kind"], row["job_id"], json.loads(row["payload"])) for row in rows]
+
+
+def last_event(connection: sa.Connection) -> int:
+    """Return the sequence number of the newest event; 0 if there is none."""
+    return int(connection.scalar(sa.select(sa.func.max(queue_events.c.seq))) or 0)
+
+
+def forget_events(connection: sa.Connection, keep: int) -> None:
+    """Remove all but the newest ``keep`` events."""
+    connection.execute(sa.delete(queue_events).where(queue_events.c.seq <= last_event(connection) - keep))
+
+
+def places(connection: sa.Connection, site: str) -> list[Place]:
+    """Return the open arrays of a site that jobs were handed over in."""
+    rows = connection.execute(sa.select(queue_places).where(queue_places.c.site == site)).mappings()
+    return [Place(**row) for row in rows]
+
+
+def save_place(connection: sa.Connection, place: Place) -> None:
+    """Write down an open array, and how far its journal was read."""
+    connection.execute(sa.delete(queue_places).where(queue_places.c.name == place.name))
+    connection.execute(sa.insert(queue_places).values(asdict(place)))
+
+
+def remove_place(connection: sa.Connection, name: str) -> None:
+    """Forget an open array."""
+    connection.execute(sa.delete(queue_places).where(queue_places.c.name == name))
