@@ -136,8 +136,13 @@ class Daemon:
             raise self._translated(error) from error
 
     def remove(self, name: str) -> None:
-        """Remove a container that is over; one that is gone is no error."""
-        self._find(lambda client: client.remove_container(name, v=True))
+        """Remove a container that is over; one that is gone, or that somebody else is removing, is no error."""
+        try:
+            self._find(lambda client: client.remove_container(name, v=True))
+        except SiteError:
+            found = self.inspect(name)
+            if found is not None and found["State"].get("Status") != "removing":
+                raise
 
     def _find(self, request: Callable[[Any], T]) -> T | None:
         """Make a request; None if what it is about is not there."""
