@@ -50,6 +50,7 @@ def containers(kind: str) -> Start:
                 broken={"base_url": f"unix://{folder}/nobody.sock"},
                 array_settings={"image": BUSYBOX, "resources": Resources(0.5)},
                 knows_programs=False,
+                exact_output=False,
             )
             await_runners(root)
 

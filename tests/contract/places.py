@@ -34,7 +34,7 @@ class Place(Protocol):
     """True if it can tell before a submission that a program is not there."""
 
     exact_output: bool
-    """True if what a job printed comes back byte by byte."""
+    """True if what a job printed comes back byte by byte; False if bytes that are no text are replaced."""
 
     patience: float
     """Seconds within which small jobs end here."""

@@ -56,14 +56,15 @@ def test_one_name_submitted_by_several_threads_at_once_runs_once(place: Place, s
     if not site.capabilities.adopts:
         pytest.skip("this site does not adopt; the ledger lets only one submit")
     array = place.array([NAMES_ITSELF], size=3)
+    sites = [place.site() for _ in range(4)]
     together = threading.Barrier(4)
 
-    def submit(_: int) -> str:
+    def submit(site: Site) -> str:
         together.wait(30)
-        return place.site().submit(array)
+        return site.submit(array)
 
     with ThreadPoolExecutor(4) as pool:
-        (remote_id,) = set(pool.map(submit, range(4)))
+        (remote_id,) = set(pool.map(submit, sites))
     Watched(place, site, remote_id).end(3)
     assert place.started(array) == [0, 1, 2]
 
