@@ -263,5 +263,7 @@ class Adapter(ABC):
         meaning = self.STATES.get(code)
         if meaning is None:
             raise SiteError(f"{self.title} says that a job is in the unknown state {shorten(repr(code), 60)}")
-        sentence = self.REASONS.get(reason, reason) or meaning.sentence
+        # The reason of a job that is over may still be why it had to wait.
+        told = meaning.state.active or not meaning.sentence or (meaning.cause is Cause.APPLICATION)
+        sentence = (self.REASONS.get(reason, reason) if told else "") or meaning.sentence
         return Seen(meaning.state, meaning.cause, exit_code, code, sentence, **more)

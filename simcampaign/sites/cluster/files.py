@@ -89,7 +89,7 @@ def _chunk(jobs: Sequence[JobSpec]) -> str:
         f"simcampaign_seeds={shlex.quote(job.seeds)} ;;"
         for job in jobs
     ]
-    return "\n".join([*lines, "*) exit 0 ;;", "esac\n"])
+    return "\n".join([*lines, "*) simcampaign_refuse 'the array has no such job' ;;", "esac\n"])
 
 
 def _command(array: ArraySpec, where: str) -> str:
@@ -104,7 +104,7 @@ def _command(array: ArraySpec, where: str) -> str:
     lines = [f"export {name}={shlex.quote(value)}" for name, value in same.items()]
     lines += [f'export {name}="{_VARIABLES[key]}"' for name, key in differing.items()]
     lines.append(f"simcampaign_cwd={_word(array.directory or where, values)}")
-    lines.append(f"set -- {' '.join(_word(argument, values) for argument in array.command)}\n")
+    lines.append(f"simcampaign_exec() {{ exec {' '.join(_word(argument, values) for argument in array.command)}; }}\n")
     return "\n".join(lines)
 
 

@@ -21,19 +21,19 @@ done
 simcampaign_start=$(date +%s)
 printf '%s %s %s\n' "$simcampaign_start" "${simcampaign_node:=$(uname -n)}" "$simcampaign_id" >>"$simcampaign_marker"
 
-. "./jobs/$((simcampaign_index / 256)).sh"
-. ./command.sh # the environment, simcampaign_cwd, and the command as positional parameters
-
 simcampaign_refuse() {
     printf 'simcampaign: %s\n' "$1"
     printf '%s\n' "$1" >"$simcampaign_directory/start/$simcampaign_index.refused"
     exit 125
 }
 
+# In a shell of its own: what is set for the job must not change what is done here.
 simcampaign_run() {
+    . "./jobs/$((simcampaign_index / 256)).sh"
+    . ./command.sh # the environment, simcampaign_cwd and simcampaign_exec
     [ ! -f prologue.sh ] || . ./prologue.sh
     cd "$simcampaign_cwd" || simcampaign_refuse "directory $simcampaign_cwd cannot be entered on $simcampaign_node"
-    exec "$@"
+    simcampaign_exec
 }
 
 simcampaign_forward() {
@@ -49,7 +49,7 @@ trap 'simcampaign_forward XCPU XCPU' XCPU
 trap 'simcampaign_forward USR1 USR1' USR1
 trap 'simcampaign_forward USR2 USR2' USR2
 
-(simcampaign_run "$@") >>"out/$simcampaign_index.log" 2>&1 </dev/null &
+(simcampaign_run) >>"out/$simcampaign_index.log" 2>&1 </dev/null &
 simcampaign_child=$!
 while :; do # a signal interrupts the wait; the child may take its time to end
     wait "$simcampaign_child"
