@@ -134,7 +134,7 @@ class DockerSite(DetachedSite):
         saved = [index for index in indices if (directory / "out" / f"{index}.log").exists()]
         yield from super().read_logs(remote_id, saved)
         left = set(indices) - set(saved)
-        if not left:
+        if not left or not directory.is_dir():  # it may have been cleaned
             return
         token = json.loads((directory / "array.json").read_bytes())["token"]
         for index in (index for index in self.running(remote_id, len(left) + len(saved)) if index in left):
