@@ -74,14 +74,16 @@ class Place:
         config = {part: {**fields, **changes.get(part, {})} for part, fields in CONFIG.items()}
         (self.root / "toy.yaml").write_text(json.dumps(config))  # JSON is YAML
 
-    def start(self, *arguments: str, **options: Any) -> subprocess.Popen[str]:
-        """Start the flow of local campaigns."""
-        command = [sys.executable, "-m", "flows.run_local_simulations", *arguments]
+    def start(
+        self, *arguments: str, flow: str = "flows.run_local_simulations", **options: Any
+    ) -> subprocess.Popen[str]:
+        """Start a flow, by default that of local campaigns."""
+        command = [sys.executable, "-m", flow, *arguments]
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "stdin": subprocess.DEVNULL}
         return subprocess.Popen(command, text=True, cwd=self.root, env=self.environment, **{**pipes, **options})
 
-    def run(self, *arguments: str) -> Done:
-        process = self.start(*arguments)
+    def run(self, *arguments: str, **options: Any) -> Done:
+        process = self.start(*arguments, **options)
         try:
             out, err = process.communicate(timeout=PATIENCE)
         except subprocess.TimeoutExpired:

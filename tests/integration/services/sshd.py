@@ -7,7 +7,7 @@ import os
 import shutil
 import signal
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -140,8 +140,13 @@ class SshServers:
 
 
 @contextmanager
-def ssh_servers(folder: Path, count: int = 1, max_sessions: int = 10) -> Iterator[SshServers]:
-    """Run ``count`` hosts ``node0``, ``node1`` …, which end with the context. Raises ``NoSshd`` with the reason."""
+def ssh_servers(
+    folder: Path, count: int = 1, max_sessions: int = 10, environment: Mapping[str, str] | None = None
+) -> Iterator[SshServers]:
+    """Run ``count`` hosts ``node0``, ``node1`` …, which end with the context; sessions get ``environment``.
+
+    Raises ``NoSshd`` with the reason.
+    """
     reason = why_no_sshd()
     if reason:
         raise NoSshd(reason)
@@ -151,7 +156,9 @@ def ssh_servers(folder: Path, count: int = 1, max_sessions: int = 10) -> Iterato
     shutil.copy(folder / "id.pub", folder / "authorized_keys")
     if os.geteuid() == 0:
         Path("/run/sshd").mkdir(exist_ok=True)  # where it gives up its privileges
-    servers = SshServers(folder, [_host(folder, f"node{number}", max_sessions) for number in range(count)])
+    servers = SshServers(
+        folder, [_host(folder, f"node{number}", max_sessions, environment or {}) for number in range(count)]
+    )
     servers.known_hosts.write_text("".join(f"{each.place} {each.public_key}\n" for each in servers.hosts))
     servers.config.write_text("".join(_client(servers, each) for each in servers.hosts))
     try:
@@ -169,10 +176,11 @@ def _make_key(path: Path) -> None:
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "test", "-f", str(path)], check=True)
 
 
-def _host(folder: Path, alias: str, max_sessions: int) -> Sshd:
+def _host(folder: Path, alias: str, max_sessions: int, environment: Mapping[str, str]) -> Sshd:
     key, home, port = folder / f"{alias}.key", folder / f"home-{alias}", free_port()
     _make_key(key)
     home.mkdir()
+    told = " ".join(f'"{name}={value}"' for name, value in {"HOME": str(home), **environment}.items())
     (folder / f"{alias}.conf").write_text(f"""\
 Port {port}
 ListenAddress 127.0.0.1
@@ -187,7 +195,7 @@ PermitRootLogin prohibit-password
 MaxSessions {max_sessions}
 MaxStartups 100
 Subsystem sftp internal-sftp -d {home}
-SetEnv HOME={home}
+SetEnv {told}
 PermitUserRC no
 """)
     public = " ".join((folder / f"{alias}.key.pub").read_text().split()[:2])
