@@ -8,8 +8,11 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
+
+import docker
+import psutil
 
 from tests.integration.services.dockerd import answers_as_docker
 from tests.integration.services.processes import daemon
@@ -45,8 +48,12 @@ def podman_host(*, rootless: bool = False) -> Iterator[str]:
         if rootless:
             command = [*_as_user(home, environment), *command]
         try:
-            with daemon(command, home / "log", lambda: answers_as_docker(host), environment):
-                yield host
+            with daemon(command, home / "log", lambda: answers_as_docker(host), environment) as process:
+                try:
+                    yield host
+                finally:
+                    _remove_containers(host)
+                    _end_others(process.pid, home)
         except RuntimeError as error:
             raise NoPodman(str(error)) from error
         finally:
@@ -106,6 +113,23 @@ def _as_user(home: Path, environment: dict[str, str]) -> list[str]:
     mounts = 'for name in passwd group subuid subgid; do mount --bind "$0/$name" "/etc/$name" || exit; done; exec "$@"'
     user = ["setpriv", "--reuid", str(number), "--regid", str(number), "--clear-groups"]
     return ["unshare", "--mount", "sh", "-c", mounts, str(home), *user]
+
+
+def _remove_containers(host: str) -> None:
+    with closing(docker.APIClient(base_url=host, version="auto", timeout=60)) as client:
+        for each in client.containers(all=True):
+            client.remove_container(each["Id"], force=True)
+
+
+def _end_others(pid: int, home: Path) -> None:
+    """End what a service without root leaves: itself in its own view of users, and what keeps that view alive."""
+    others = psutil.Process(pid).children(recursive=True)
+    pause = home / "xdg" / "libpod" / "tmp" / "pause.pid"
+    if pause.exists():
+        others.append(psutil.Process(int(pause.read_text())))
+    for each in others:
+        with suppress(psutil.NoSuchProcess):
+            each.kill()
 
 
 def _clear(home: Path) -> None:

@@ -23,6 +23,7 @@ class Relay:
         self._lock = threading.Lock()
         self._listener: socket.socket | None = None
         self._losing = b""
+        self._doomed: set[socket.socket] = set()
         self.lost = 0
         """Answers that were lost so far."""
 
@@ -86,8 +87,8 @@ class Relay:
         with contextlib.suppress(OSError):
             while data := source.recv(_PIECE):
                 if asks and self._losing and self._losing in data:
-                    target.sendall(data)
-                    target.recv(1, socket.MSG_PEEK)  # it is done when it is answered
+                    self._doomed.add(target)
+                if not asks and source in self._doomed:  # it is done, as it is answered
                     self.lost += 1
                     break
                 target.sendall(data)
