@@ -98,7 +98,10 @@ class Limits:
 
 
 Jobs = Mapping[str, Mapping[int, Seen]]
-"""By the scheduler's id of the array and the job's index (from 0, whatever ``index_base`` is)."""
+"""By the scheduler's id of the array and the job's index (from 0, whatever ``index_base`` is), or ``OTHERS``."""
+
+OTHERS = -1
+"""In place of an index: all jobs of the array that are not mentioned."""
 
 
 class Adapter(ABC):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 from simcampaign.errors import SiteError, shorten
@@ -53,7 +54,11 @@ class Files:
 
     def is_cancelled(self, index: int) -> bool:
         """Tell whether the job was to be cancelled."""
-        return any(text == "all" or index in from_text(text) for text in self.cancelled)
+        return "all" in self.cancelled or index in self._named
+
+    @cached_property
+    def _named(self) -> frozenset[int]:
+        return frozenset(index for text in self.cancelled for index in from_text(text))
 
 
 def look_here(scratch: Path, told: Mapping[str, Told]) -> dict[str, Files | None]:

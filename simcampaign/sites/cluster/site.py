@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Self, TypeVar
@@ -13,13 +13,13 @@ from simcampaign.errors import NetworkError, SiteError, shorten
 from simcampaign.jobs import ArrayReport, ArraySpec, JobReport, Resources
 from simcampaign.logfilter import filter_log, line_filter
 from simcampaign.sites.base import Capabilities, Finding, Queue
-from simcampaign.sites.cluster.adapter import Adapter, Limits
+from simcampaign.sites.cluster.adapter import OTHERS, Adapter, Limits, Seen
 from simcampaign.sites.cluster.files import shell_file
 from simcampaign.sites.cluster.handing import Hand, cancel_requests
 from simcampaign.sites.cluster.health import Health, ask_limits
 from simcampaign.sites.cluster.options import ClusterOptions, with_array_options
 from simcampaign.sites.cluster.ranges import to_text
-from simcampaign.sites.cluster.watching import Watch, busy, split_id
+from simcampaign.sites.cluster.watching import Watch, busy, said_of, split_id
 from simcampaign.sites.hosts import Host, open_host
 
 _PORTION = 500
@@ -171,9 +171,13 @@ class ClusterSite(Generic[OptionsType]):
                 seen.cpu_seconds,
                 seen.message,
             )
-            for index, seen in jobs.items()
-            if not seen.state.active
+            for index in self._indices(remote_id, jobs)
+            if (seen := said_of(jobs, index)) is not None and not seen.state.active
         ]
+
+    def _indices(self, remote_id: str, jobs: Mapping[int, Seen]) -> Iterable[int]:
+        about = self._watch.about(remote_id) if OTHERS in jobs else None
+        return range(about.size) if about is not None else [index for index in jobs if index != OTHERS]
 
     def price_per_hour(self, resources: Resources) -> float:
         """Return the price of the job's cores."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from simcampaign.errors import SiteError
 from simcampaign.fields import Text
 from simcampaign.sites.base import Queue
-from simcampaign.sites.cluster.adapter import Adapter, Jobs, Limits, Seen
+from simcampaign.sites.cluster.adapter import OTHERS, Adapter, Jobs, Limits, Seen
 from simcampaign.sites.cluster.options import ClusterOptions
 from simcampaign.sites.cluster.ranges import from_text, to_text
 from simcampaign.sites.cluster.slurm_words import BUSY, REASONS, STATES
@@ -93,9 +93,12 @@ class Slurm(Adapter):
         return jobs
 
     def _indices(self, text: str, line: str) -> Iterator[int]:
-        """Yield the indices of one line; a range where Slurm did not take jobs apart."""
+        """Yield the indices of one line; a range where Slurm did not take jobs apart.
+
+        Of an array whose waiting jobs were cancelled in several steps, one record without an index is left.
+        """
         if text in {"N/A", ""}:
-            return iter((0,))
+            return iter((OTHERS,))
         try:
             return from_text(text.strip("[]").partition("%")[0])
         except ValueError as error:
@@ -120,7 +123,7 @@ class Slurm(Adapter):
             if len(parts) != 7 or task is None:
                 raise self.nonsense(line)
             try:
-                indices = list(from_text(task["one"] or task["many"] or "0"))
+                indices = list(from_text(task["one"] or task["many"] or "")) or [OTHERS]
             except ValueError as error:
                 raise self.nonsense(line) from error
             if task["step"] is None:

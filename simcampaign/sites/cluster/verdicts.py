@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from simcampaign.errors import SiteError, shorten
 from simcampaign.jobs import Cause, JobReport, JobState
 from simcampaign.sites.cluster.adapter import Seen
+from simcampaign.sites.cluster.files import About
 
 _SIGNALLED, _KILLED, _TERMINATED = 128, 137, 143
 _UNTOLD = "-"
@@ -49,37 +50,45 @@ class End:
         """True if it was told to end, so that its exit code is not the whole story."""
         return self.word not in {_UNTOLD, _REFUSED}
 
-    def certain(self, ranks: int) -> bool:
+    def certain(self, about: About, cancelled: bool) -> bool:
         """Tell whether the exit code says it all.
 
-        It does not if a signal came from outside; nor, for several ranks, if a launcher put its own code in place of
-        that of a rank that was killed.
+        It does not if a signal came from outside, or may have: a command that was told to end may end with 0. Nor, for
+        several ranks, if a launcher put its own code in place of that of a rank that was killed.
         """
-        if self.told:
+        if self.told or self.suspicious(about, cancelled):
             return False
-        return self.code == 0 or self.word == _REFUSED or (self.code < _SIGNALLED and ranks == 1)
+        return self.code == 0 or self.word == _REFUSED or (self.code < _SIGNALLED and about.ranks == 1)
+
+    def suspicious(self, about: About, cancelled: bool) -> bool:
+        """Tell whether the job ended as its time was up, or when it was to be cancelled."""
+        return cancelled or (
+            about.limit_seconds is not None and self.ended - self.started >= _NEARLY * about.limit_seconds
+        )
 
 
 _Verdict = tuple[JobState, Cause | None, str]
 
 
-def of_end(end: End, seen: Seen | None, cancelled: bool, limit_seconds: float | None) -> JobReport:
+def of_end(end: End, seen: Seen | None, cancelled: bool, about: About) -> JobReport:
     """Return the report on a job that left its exit code; ``seen`` is the scheduler's last word, None if it has none.
 
     The exit code is the authority. The scheduler says why a job was told to end, or killed.
     """
     if seen is not None and seen.state.active:
         seen = None
-    second = _by_scheduler(seen) if seen else _by_circumstances(end, cancelled, limit_seconds)
-    state, cause, message = _by_itself(end) or second or _by_code(end)
+    second = _by_scheduler(seen) if seen else _by_circumstances(end, cancelled, about)
+    state, cause, message = _by_itself(end, about, cancelled) or second or _by_code(end)
     peak, cpu = (seen.peak_memory_bytes, seen.cpu_seconds) if seen else (None, None)
     return JobReport(end.index, state, cause, end.code, end.started, max(end.started, end.ended), peak, cpu, message)
 
 
-def _by_itself(end: End) -> _Verdict | None:
+def _by_itself(end: End, about: About, cancelled: bool) -> _Verdict | None:
     if end.word == _REFUSED:
         return JobState.FAILED, Cause.INFRASTRUCTURE, "it could not be begun, see its log"
-    return (JobState.FINISHED, None, "") if end.code == 0 and not end.told else None
+    if end.code == 0 and not end.told and not end.suspicious(about, cancelled):
+        return JobState.FINISHED, None, ""
+    return None
 
 
 def _by_scheduler(seen: Seen) -> _Verdict | None:
@@ -88,13 +97,13 @@ def _by_scheduler(seen: Seen) -> _Verdict | None:
     return None
 
 
-def _by_circumstances(end: End, cancelled: bool, limit_seconds: float | None) -> _Verdict | None:
+def _by_circumstances(end: End, cancelled: bool, about: About) -> _Verdict | None:
     """Say what can be said without the scheduler."""
     if cancelled and (end.told or end.code in {_KILLED, _TERMINATED}):
         return JobState.CANCELLED, None, "cancelled"
     if not end.told:
         return None
-    if limit_seconds and end.ended - end.started >= _NEARLY * limit_seconds:
+    if end.suspicious(about, cancelled):
         return JobState.FAILED, Cause.TIMEOUT, "it was told to end at its time limit"
     message = f"the scheduler told it to end (signal {end.word}), and does not say why"
     return JobState.FAILED, Cause.INFRASTRUCTURE, message

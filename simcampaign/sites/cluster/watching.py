@@ -11,7 +11,7 @@ from pathlib import Path
 
 from simcampaign.errors import NetworkError, SiteError, shorten
 from simcampaign.jobs import ArrayReport, JobReport, JobState
-from simcampaign.sites.cluster.adapter import Adapter, Jobs, Seen
+from simcampaign.sites.cluster.adapter import OTHERS, Adapter, Jobs, Seen
 from simcampaign.sites.cluster.files import About
 from simcampaign.sites.cluster.look import LOOK_SECONDS, Files, Told, look_here, look_there
 from simcampaign.sites.cluster.pace import Pace
@@ -271,7 +271,7 @@ class Watch:
         watched.doubts = {index: doubt for index, doubt in watched.doubts.items() if index not in reports}
         ended = told.ended | reports.keys()
         running = {index for index, seen in watched.seen.items() if seen.state is JobState.RUNNING} | files.started
-        begun = [index for index in sorted(running - ended - told.running) if index < watched.about.size]
+        begun = [index for index in sorted(running - ended - told.running) if 0 <= index < watched.about.size]
         if not (begun or reports):
             return ArrayReport(watched.text)
         watched.told = Told(ended, (told.running | set(begun)) - ended)
@@ -282,8 +282,8 @@ class Watch:
     def _ended(self, watched: Watched, files: Files) -> Iterator[JobReport]:
         """Yield reports on jobs that are over beyond doubt; note the doubts about others."""
         for end in files.ends.values():
-            if end.certain(watched.about.ranks):
-                yield of_end(end, None, False, None)
+            if end.certain(watched.about, files.is_cancelled(end.index)):
+                yield of_end(end, None, False, watched.about)
             elif (report := self._cleared_up(watched, end.index, files, end)) is not None:
                 yield report
         silent = set(watched.doubts)
@@ -297,7 +297,7 @@ class Watch:
 
     def _missing(self, watched: Watched, index: int) -> bool:
         """Tell whether a job is over for the scheduler, or not known to it."""
-        seen = watched.seen.get(index)
+        seen = said_of(watched.seen, index)
         return seen is None or not seen.state.active
 
     def _cleared_up(self, watched: Watched, index: int, files: Files, end: End | None) -> JobReport | None:
@@ -309,7 +309,7 @@ class Watch:
             return None
         seen = self._final(watched, index)
         if end is not None and seen is not None:
-            return of_end(end, seen, files.is_cancelled(index), watched.about.limit_seconds)
+            return of_end(end, seen, files.is_cancelled(index), watched.about)
         if not late or (seen is None and doubt.answers < _ANSWERS):
             return None
         if seen is None and not doubt.accounted:
@@ -318,12 +318,12 @@ class Watch:
             if seen is None and not doubt.accounted and not never_begun:
                 return None
         if end is not None:
-            return of_end(end, seen, files.is_cancelled(index), watched.about.limit_seconds)
+            return of_end(end, seen, files.is_cancelled(index), watched.about)
         return without_end(index, seen, index in files.started, files.is_cancelled(index))
 
     def _final(self, watched: Watched, index: int) -> Seen | None:
         """Return the scheduler's last word on a job, if it was a final one."""
-        for seen in (watched.seen.get(index), watched.accounts.get(index)):
+        for seen in (said_of(watched.seen, index), said_of(watched.accounts, index)):
             if seen is not None and not seen.state.active:
                 return seen
         return None
@@ -344,7 +344,7 @@ class Watch:
         for each in doubtful:
             each.accounts = jobs.get(each.array_id, {})
             for key, doubt in each.doubts.items():
-                last = each.accounts.get(key)
+                last = said_of(each.accounts, key)
                 late = self._clock() - doubt.since >= patience
                 doubt.accounted = late and (last is None or not last.state.active)
         return self._final(watched, index)
@@ -364,6 +364,11 @@ class Watch:
 def busy(adapter: Adapter, done: Done) -> NetworkError:
     """Return the error for a scheduler that did not answer."""
     return NetworkError(f"{adapter.title} is busy or down: {shorten(done.complaint, 300)}", "it is waited for")
+
+
+def said_of(jobs: Mapping[int, Seen], index: int) -> Seen | None:
+    """Return what a scheduler says of a job, by its index or among all others."""
+    return jobs.get(index, jobs.get(OTHERS))
 
 
 def split_id(remote_id: str) -> tuple[str, str]:
