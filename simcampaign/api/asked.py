@@ -151,11 +151,11 @@ class Call:
         site = self._site(problems)
         collected = self._collect(site, asked, problems)
         request = None
-        if asked is not None and collected is not None and site is not None:
+        if not problems and asked is not None and collected is not None and site is not None:
             request = self._request(asked, collected, site)
         folder = self.output_folder
         taken = folder is not None and not self.overwrite and folder.exists()
-        if taken and not (request is not None and not problems and is_ours(request, collected or Collected())):
+        if taken and not (request is not None and collected is not None and is_ours(request, collected)):
             remedy = "give another folder, or overwrite=True"
             problems.append(Problem("output_folder", str(folder), "exists already", remedy))
         elif folder is not None and folder.exists() and not folder.is_dir():

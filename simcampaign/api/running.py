@@ -17,7 +17,7 @@ from simcampaign.api.inputs import Collected, Input
 from simcampaign.api.job import Job
 from simcampaign.api.places import open_place, open_requests
 from simcampaign.api.record import Record
-from simcampaign.api.words import count_text, downloaded_text
+from simcampaign.api.words import call_text, count_text, downloaded_text
 from simcampaign.engine.requests import Request
 from simcampaign.engine.sending import submit
 from simcampaign.errors import LocationError, NetworkError, SiteError
@@ -190,7 +190,14 @@ def _submit(prepared: Prepared) -> Record:
     request, collected = prepared.request, prepared.collected
     url = default_url()
     workplace = open_place(request.site, url).workplace
-    row, _ = submit(workplace, request, collected.contents, collected.environments)
+    try:
+        row, _ = submit(workplace, request, collected.contents, collected.environments)
+    except KeyboardInterrupt:
+        call = call_text("get_job_array" if request.many else "get_job", request.name, request.site)
+        sys.stderr.write(
+            f"\nSite {request.site} may have the job all the same. To find out:\n  {call}.update_status()\n"
+        )
+        raise
     return Record.of(row, url)
 
 

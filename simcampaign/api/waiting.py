@@ -84,14 +84,14 @@ class Waited:
             self.unwatch(waiter)
 
     def _wait(self, interval: float | None, timeout: float | None) -> None:
-        with self.awaited(interval) as ended:
-            try:
+        try:
+            with self.awaited(interval) as ended:
                 ended.result(timeout)
-            except TimeoutError:
-                raise self.late(timeout) from None
-            except KeyboardInterrupt:
-                self._say_where()
-                raise
+        except TimeoutError:
+            raise self.late(timeout) from None
+        except KeyboardInterrupt:
+            self._say_where()
+            raise
 
     def late(self, timeout: float | None) -> TimeoutError:
         """Return what is raised when it was waited for long enough, in seconds."""
