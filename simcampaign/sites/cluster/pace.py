@@ -6,17 +6,19 @@ from collections import deque
 from collections.abc import Callable
 
 PER_MINUTE = 6
-"""Most commands a minute, unless ``poll_seconds`` asks for more."""
+"""Most commands in any minute, unless ``poll_seconds`` asks for more."""
 
 _SOON = 2.0
-"""Seconds between two questions while something is to be cleared up."""
+"""Seconds until the next question when there is reason to hope for news; each one after it takes twice as long."""
+
+_MINUTE = 60.0
 
 
 class Pace:
     """Says when the scheduler may be asked again: each ``poll_seconds``, sooner while there is reason to hope for news.
 
-    ``news()`` makes the next intervals short again; they double with each question that was asked since. Whatever the
-    reason, no more than six commands run a minute, but for a person who set a shorter ``poll_seconds``.
+    Whatever the reason, no more than six commands run in any minute, but for a person who set a ``poll_seconds`` that
+    is shorter than that.
     """
 
     def __init__(self, poll_seconds: float, eager: bool, clock: Callable[[], float]) -> None:
@@ -27,7 +29,7 @@ class Pace:
         self._interval = poll_seconds
 
     def news(self) -> None:
-        """Ask sooner: something was just submitted (if nothing else tells of it) or cancelled."""
+        """Ask sooner: something was cancelled, or two witnesses disagree."""
         self._interval = min(_SOON, self._poll)
 
     def arrived(self) -> None:
@@ -35,16 +37,23 @@ class Pace:
         if self._eager:
             self.news()
 
-    def due_in(self, urgent: bool = False) -> float:
+    def due_in(self) -> float:
         """Return seconds until the scheduler may be asked; 0 for now."""
-        interval = min(self._interval, _SOON) if urgent else self._interval
-        earliest = self._last + min(interval, self._poll)
-        if interval < self._poll and len(self._asked) == PER_MINUTE:
-            earliest = max(earliest, min(self._asked[0] + 60.0, self._last + self._poll))
-        return max(0.0, earliest - self._clock())
+        now = self._clock()
+        lately = [moment for moment in self._asked if moment > now - _MINUTE]
+        # One command fewer than may be is kept for the questions that come in any case.
+        interval = self._interval if len(lately) < PER_MINUTE - 1 else self._poll
+        earliest = self._last + interval
+        if len(lately) == PER_MINUTE and self._poll >= _MINUTE / PER_MINUTE:
+            earliest = max(earliest, lately[0] + _MINUTE)
+        return max(0.0, earliest - now)
 
     def asked(self) -> None:
         """Take note of a question."""
         self._last = self._clock()
         self._asked.append(self._last)
         self._interval = min(self._interval * 2, self._poll)
+
+    def accounted(self) -> None:
+        """Take note of a question to accounting, which is put between those to the scheduler."""
+        self._asked.append(self._clock())

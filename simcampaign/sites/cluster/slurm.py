@@ -88,19 +88,19 @@ class Slurm(Adapter):
             if len(parts) != 4 or not parts[0].isdecimal():
                 raise self.nonsense(line)
             array, index, state, reason = parts
-            seen = self.seen(state, "" if reason == "None" else reason)
+            seen = self.seen(state, "" if reason == "None" else reason.partition(",")[0])
             jobs.setdefault(array, {}).update(dict.fromkeys(self._indices(index, line), seen))
         return jobs
 
-    def _indices(self, text: str, line: str) -> Iterator[int]:
-        """Yield the indices of one line; a range where Slurm did not take jobs apart.
+    def _indices(self, text: str, line: str) -> Sequence[int]:
+        """Return the indices of one line; a range where Slurm did not take jobs apart.
 
         Of an array whose waiting jobs were cancelled in several steps, one record without an index is left.
         """
         if text in {"N/A", ""}:
-            return iter((OTHERS,))
+            return [OTHERS]
         try:
-            return from_text(text.strip("[]").partition("%")[0])
+            return list(from_text(text.strip("[]").partition("%")[0]))
         except ValueError as error:
             raise self.nonsense(line) from error
 

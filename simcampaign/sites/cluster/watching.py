@@ -137,7 +137,7 @@ class Watch:
         with self._lock:
             arrays = [each for key in remote_ids if (each := self._arrays.get(key)) is not None]
             stamps = {each.name: each.stamp for each in arrays}
-            timeout_seconds = min(timeout_seconds, self.pace.due_in(self._urgent()))
+            timeout_seconds = min(timeout_seconds, self.pace.due_in())
             if any(each.files is not None for each in arrays):
                 return
         deadline = self._clock() + timeout_seconds
@@ -191,16 +191,13 @@ class Watch:
                 f"scratch {self._scratch()} on {self._host.name} is not there", "is its file system mounted?"
             ) from None
 
-    def _urgent(self) -> bool:
-        return any(each.doubts for each in self._arrays.values())
-
     def _look(self, present: Sequence[Watched]) -> tuple[Mapping[str, Files | None], Problem]:
         """Ask the scheduler, if it is due, about all arrays that are not over, and then read their files.
 
         Returns what the files say of arrays that were looked at (None for one that is gone), and what was wrong with
         the scheduler's answer.
         """
-        due = bool(present) and self.pace.due_in(self._urgent()) <= 0
+        due = bool(present) and self.pace.due_in() <= 0
         asked = [each for each in self._arrays.values() if not each.over] if due else []
         command = self._adapter.status_command([each.array_id for each in asked]) if asked else ()
         if command:
@@ -302,7 +299,10 @@ class Watch:
 
     def _cleared_up(self, watched: Watched, index: int, files: Files, end: End | None) -> JobReport | None:
         """Return the report on a job if the witnesses agree, or there is nothing more to wait for."""
-        doubt = watched.doubts.setdefault(index, Doubt(self._clock()))
+        if index not in watched.doubts:
+            watched.doubts[index] = Doubt(self._clock())
+            self.pace.news()
+        doubt = watched.doubts[index]
         age = self._clock() - doubt.since
         late = age >= GRACE_SECONDS
         if not self._missing(watched, index) and age < _COMPLETING:
@@ -354,7 +354,7 @@ class Watch:
         command = self._adapter.accounting_command(ids)
         if command is None:
             return {}
-        self.pace.asked()
+        self.pace.accounted()
         done = self._host.run(command, timeout_seconds=LOOK_SECONDS)
         if self._adapter.is_busy(done):
             raise busy(self._adapter, done)
