@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from simcampaign.engine.campaign import Campaign
-from simcampaign.engine.staging import remove_staged
+from simcampaign.engine.staging import remove_abandoned, remove_staged
 from simcampaign.jobs import JobState
 from simcampaign.layout import Layout
 from simcampaign.ledger import ArrayRow, ArrayState, job_id
@@ -60,6 +60,7 @@ def clean(campaign: Campaign, arrays: Sequence[ArrayRow]) -> int:
         campaign.working.delete_many(keys)
         removed += len(keys)
         campaign.site.clean(str(array.remote_id))
+    remove_abandoned(campaign)
     return removed
 
 

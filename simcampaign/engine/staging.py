@@ -121,6 +121,22 @@ def remove_staged(campaign: Campaign, array: ArrayRow) -> None:
         host.remove(_folder(campaign, host, array.name))
 
 
+def remove_abandoned(campaign: Campaign) -> None:
+    """Remove what was put on the host for arrays that never reached the site, as whoever submitted them was killed."""
+    host = staging_host(campaign)
+    if host is None:
+        return
+    folders = [
+        _folder(campaign, host, array.name)
+        for array in campaign.ledger.arrays(campaign.id)
+        if array.state is ArrayState.ABANDONED and array.site == campaign.site.name
+    ]
+    if folders:
+        removed = host.run(["xargs", "-0", "rm", "-rf", "--"], stdin="\0".join(folders).encode())
+        if removed.code:
+            raise SiteError(f"{shorten(folders[0])!r} cannot be removed on {host.name}: {shorten(removed.complaint)}")
+
+
 def unfetched_runs(campaign: Campaign, campaign_id: int, *, of_others: bool) -> list[RunRange]:
     """Return the runs of jobs that ended well whose files may still lie on a host; asks the ledger alone.
 

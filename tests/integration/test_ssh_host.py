@@ -19,7 +19,7 @@ from simcampaign.errors import NetworkError, SiteError
 from simcampaign.sites.hosts import Host, open_host
 from simcampaign.sites.hosts import link as links
 from tests.integration.services.sshd import NoSshd, SshServers, ssh_servers
-from tests.simcampaign.sites.hosts.contract import HostContract, wait_until
+from tests.simcampaign.sites.hosts.contract import HostContract, lives, wait_until
 
 Reach = Callable[..., Host]
 
@@ -193,6 +193,17 @@ def test_a_command_that_was_cut_is_not_run_again(servers: SshServers, host: Host
     with pytest.raises(NetworkError, match="may have run"):
         host.run(["sh", "-c", 'echo once >> "$1/runs"; sleep 5', "sh", str(place)])
     assert host.run(["cat", f"{place}/runs"]).text == "once\n"
+
+
+def test_a_call_that_is_under_way_while_the_host_is_closed_is_cut_there_too(host: Host, place: Path) -> None:
+    def close() -> None:
+        wait_until((place / "pid").exists)
+        host.close()
+
+    threading.Thread(target=close).start()
+    with pytest.raises(NetworkError, match="closed meanwhile"):
+        host.run(["sh", "-c", 'echo $$ > "$1/new"; mv "$1/new" "$1/pid"; sleep 300', "sh", str(place)])
+    wait_until(lambda: not lives(int((place / "pid").read_text())))
 
 
 def test_after_a_rest_a_silent_connection_is_not_trusted(

@@ -28,21 +28,20 @@ class LoopThread:
             future.cancel()
             raise
 
-    def stop(self) -> None:
-        """Cancel what is under way, then end the thread."""
-        if self._loop.is_closed():
-            return
-        self.call(_finish())
+    def stop(self, last: Coroutine[Any, Any, None]) -> None:
+        """Cancel what is under way, run ``last``, then end the thread."""
+        self.call(_finish(last))
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
 
 
-async def _finish() -> None:
+async def _finish(last: Coroutine[Any, Any, None]) -> None:
     others = asyncio.all_tasks() - {asyncio.current_task()}
     for task in others:
         task.cancel()
     await asyncio.gather(*others, return_exceptions=True)
+    await last
     loop = asyncio.get_running_loop()
     await loop.shutdown_asyncgens()
     await loop.shutdown_default_executor()

@@ -6,11 +6,12 @@ import os
 import threading
 import weakref
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
+from concurrent.futures import CancelledError
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-from simcampaign.errors import LocationError, SiteError, shorten
+from simcampaign.errors import LocationError, NetworkError, SiteError, shorten
 from simcampaign.sites.hosts.base import Done, Entry
 from simcampaign.sites.hosts.connecting import login
 from simcampaign.sites.hosts.here import DRAFT, NO_SUCH_PROGRAM, check_command, check_path, check_removable
@@ -153,8 +154,7 @@ class SshHost:
             running, self._running = self._running, None
         if running:
             thread, link = running
-            thread.call(link.close())
-            thread.stop()
+            thread.stop(link.close())
 
     def _home(self) -> str:
         if not self._known_home:
@@ -172,7 +172,10 @@ class SshHost:
             if self._running is None:
                 self._running = LoopThread(f"ssh {self.name}"), Link(self._options)
             thread, link = self._running
-        return thread.call(work(link))
+        try:
+            return thread.call(work(link))
+        except CancelledError as error:
+            raise NetworkError(f"the connection to host {self.name} was closed meanwhile") from error
 
     def leave_to_parent(self) -> object:
         """Forget the connection, and return it: it belongs to the process from which this one was forked."""

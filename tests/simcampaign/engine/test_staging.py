@@ -17,7 +17,7 @@ from simcampaign.engine.owner import identity
 from simcampaign.engine.planning import prepare
 from simcampaign.engine.reconcile import look, reconcile
 from simcampaign.engine.staging import Fetcher, fetch
-from simcampaign.engine.submission import check_submission
+from simcampaign.engine.submission import check_submission, save_inputs, stage_files
 from simcampaign.engine.watch import watch
 from simcampaign.errors import LocationError, NetworkError, SiteError
 from simcampaign.jobs import JobState
@@ -182,6 +182,17 @@ def test_cleaning_fetches_what_is_left_before_it_removes_anything(far: Any) -> N
     clean(campaign, uncollected(campaign))
     assert len(far.files("outputs")) == 6
     assert there(far) == []
+
+
+def test_what_was_put_for_an_array_that_was_never_submitted_goes_too(far: Any) -> None:
+    dead = replace(far.campaign(), owner=f"{identity().rsplit(':', 2)[0]}:1:0.00")
+    (submission,) = far.plan_and_claim(dead)[1]
+    save_inputs(dead, submission)
+    stage_files(dead, submission)
+    assert len(there(far)) == 3
+    assert far.run(far.campaign()).plan.complete
+    assert there(far) == []
+    assert len(far.noted()) == 3
 
 
 def test_without_cleaning_files_stay_on_the_host_too(far: Any) -> None:
