@@ -57,6 +57,7 @@ while :; do # a signal interrupts the wait; the child may take its time to end
     kill -0 "$simcampaign_child" 2>/dev/null || break
 done
 
+[ "$simcampaign_code" -le 256 ] || simcampaign_code=$((simcampaign_code - 128)) # ksh adds 256 to signals
 [ "$simcampaign_code" != 125 ] || [ ! -f "start/$simcampaign_index.refused" ] || simcampaign_told=refused
 simcampaign_tries=0
 until printf '%s %s %s %s %s %s\n' "$simcampaign_index" "$simcampaign_code" "$simcampaign_start" "$(date +%s)" \
