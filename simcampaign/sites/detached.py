@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from simcampaign.errors import ConfigError, Problem, SiteError
+from simcampaign.errors import ConfigError, NetworkError, Problem, SiteError
 from simcampaign.jobs import ArrayReport, ArraySpec, JobReport, JobSpec, JobState, Resources, job_environment
 from simcampaign.logfilter import filter_log, line_filter
 from simcampaign.sites import desk
@@ -263,7 +263,7 @@ class DetachedSite:
         """Look whether jobs can run there: Python, cores, memory, disk, and whether files can be written and locked."""
         try:
             answer = self.desk.ask({"do": "doctor", "slots": self.slots, "scratch": self.scratch})
-        except SiteError as error:
+        except (SiteError, NetworkError) as error:
             yield Finding("site", False, str(error))
             return
         yield from (Finding(*each) for each in answer["findings"])
