@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,7 +15,7 @@ from typing import Protocol, TypeAlias, runtime_checkable
 from simcampaign.engine.jobfiles import START
 from simcampaign.engine.requests import InputFile, JobRequest, content_digest
 from simcampaign.errors import ABSENT, Problem
-from simcampaign.sites.registry import ConfiguredSite, sites_file
+from simcampaign.sites.registry import LOCAL, ConfiguredSite, sites_file
 
 VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 """What names of environment variables look like; any shell takes them."""
@@ -42,7 +43,8 @@ class Simulation:
 
     command: str | Sequence[str] = ()
     """Program and arguments; text is split as a shell would, but never given to one. Left out: the site's executable.
-    ``{input}`` stands for the first file, ``{ranks}``, ``{cpus}``, ``{gpus}``, ``{memory_mb}`` for what the job has."""
+    ``{input}`` stands for the first file, ``{ranks}``, ``{cpus}``, ``{gpus}``, ``{memory_mb}`` for what the job has,
+    ``{python}`` for Python: at a site on this host the one that runs the call."""
 
     files: Sequence[PathLike] | Mapping[str, Content] = ()
     """Files and folders here that are put into the job's folder; or the names that they get there, each with its
@@ -137,7 +139,9 @@ class Collector:
             where = name if own else f"{site.name}.executable"
             self._wrong(where, ABSENT, f"nothing says what site {site.name} starts an input file with", remedy)
             return ()
-        return (*site.mpirun, *command) if self._ranks is not None else command
+        python = sys.executable if site.backend == LOCAL else "python3"
+        started = (*site.mpirun, *command) if self._ranks is not None else command
+        return tuple(word.replace("{python}", python) for word in started)
 
     def _checked(self, environment: Mapping[str, str], path: str) -> Mapping[str, str]:
         for problem in environment_problems(environment, path):

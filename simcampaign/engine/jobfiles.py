@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -29,13 +28,9 @@ def job_folder(part: PartRow | JobRow, at: int) -> str:
 
 
 def array_spec(
-    request: Request,
-    part: PartRow,
-    indices: Sequence[int],
-    environments: Sequence[Mapping[str, str]],
-    shared: bool,
+    request: Request, part: PartRow, indices: Sequence[int], environments: Sequence[Mapping[str, str]]
 ) -> ArraySpec:
-    """Return what the site is handed; ``environments`` are those of the request's jobs, ``shared`` says its host's."""
+    """Return what the site is handed; ``environments`` are those of the request's jobs."""
     jobs = [request.jobs[index] for index in indices]
     same = is_uniform(jobs, [environments[index] for index in indices])
     return ArraySpec(
@@ -43,7 +38,7 @@ def array_spec(
         file_set=part.array.file_set,
         working_url=f"{part.folder}/",
         output="./",
-        command=fill(jobs[0].command, request.resources, shared) if same else ("sh", START),
+        command=fill(jobs[0].command, request.resources) if same else ("sh", START),
         jobs=[
             JobSpec(at, job_id(part.array.name, at), relative(request.jobs[index].input), "")
             for at, index in enumerate(indices)
@@ -75,14 +70,13 @@ def relative(name: str) -> str:
     return f"./{name}" if name.startswith("-") else name
 
 
-def fill(command: Sequence[str], resources: Resources, shared: bool) -> tuple[str, ...]:
+def fill(command: Sequence[str], resources: Resources) -> tuple[str, ...]:
     """Put what is the same for all jobs in the place of placeholders."""
     values = {
         "ranks": str(resources.ranks),
         "cpus": f"{resources.cpus:g}",
         "gpus": str(resources.gpus),
         "memory_mb": "" if resources.memory_mb is None else str(resources.memory_mb),
-        "python": sys.executable if shared else "python3",
     }
     return _replace(command, values)
 
@@ -100,7 +94,6 @@ def files_to_put(
     indices: Sequence[int],
     environments: Sequence[Mapping[str, str]],
     contents: Contents,
-    shared: bool,
 ) -> Iterator[tuple[bytes | Path, str]]:
     """Yield what is put into the folders of an array's jobs, each with its path there."""
     same = is_uniform([request.jobs[index] for index in indices], [environments[index] for index in indices])
@@ -112,7 +105,7 @@ def files_to_put(
         if not same:
             name = job_id(part.array.name, at)
             values = {"input": relative(job.input), "output": "./", "index": str(at), "job_id": name, "seeds": ""}
-            command = _replace(fill(job.command, request.resources, shared), values)
+            command = _replace(fill(job.command, request.resources), values)
             yield _start(command, environments[index]), f"{folder}/{START}"
         elif not job.files:
             yield b"", f"{folder}/{START}"  # so that there is a folder

@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from simcampaign.engine.jobfiles import (
+    START,
     Contents,
     array_spec,
     files_to_put,
@@ -96,16 +97,19 @@ def submit(
 
 
 def check(place: Workplace, request: Request) -> None:
-    """Raise ``SiteError`` if the site could not run one of the jobs; nothing is created."""
-    shared = place.host.shared
-    for command in {job.command for job in request.jobs if not is_own(job.command)}:
-        first = next(job for job in request.jobs if job.command == command)
+    """Raise ``SiteError`` if the site could not run one of the jobs; nothing is created.
+
+    Of the jobs that start one program the first is looked at.
+    """
+    place.host  # noqa: B018 - raises if there is none
+    commands = (("sh", START) if is_own(job.command) else fill(job.command, request.resources) for job in request.jobs)
+    for command in {command[0]: command for command in commands}.values():
         spec = ArraySpec(
             name="",
             file_set="",
             working_url="",
             output="./",
-            command=fill(first.command, request.resources, shared),
+            command=command,
             jobs=(),
             resources=request.resources,
             options=request.options,
@@ -147,7 +151,7 @@ def _send(place: Workplace, row: RequestRow, parts: Sequence[PartRow], material:
         try:
             _stage(place, request, part, indices, material)
             place.ledger.renew([part.array.id], place.owner)
-            spec = array_spec(request, part, indices, material.environments, place.host.shared)
+            spec = array_spec(request, part, indices, material.environments)
             sent = True
             remote_id = place.site.submit(spec)
         except NetworkError as error:
@@ -167,9 +171,8 @@ def _send(place: Workplace, row: RequestRow, parts: Sequence[PartRow], material:
 
 
 def _stage(place: Workplace, request: Request, part: PartRow, indices: Sequence[int], material: Material) -> None:
-    host = place.host
-    files = files_to_put(request, part, indices, material.environments, material.contents, host.shared)
-    host.put(renewing(files, lambda: place.ledger.renew([part.array.id], place.owner)))
+    files = files_to_put(request, part, indices, material.environments, material.contents)
+    place.host.put(renewing(files, lambda: place.ledger.renew([part.array.id], place.owner)))
 
 
 def _give_up(place: Workplace, parts: Sequence[PartRow], why: str) -> None:

@@ -16,6 +16,9 @@ from simcampaign import api
 from simcampaign.errors import ConfigError, ConflictError, SimulationError
 from simcampaign.jobs import Cause, JobState
 from simcampaign.sites.registry import open_site
+from tests.integration.containers import engine_of
+from tests.integration.services.busybox import BUSYBOX
+from tests.integration.services.slurm import NoSlurm, slurm_cluster
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -43,7 +46,23 @@ def local_table() -> Table:
     return Table({"backend": "local", "grace_seconds": 0.3})
 
 
-@pytest.fixture(params=["local"])
+@pytest.fixture(scope="session")
+def docker_table() -> Iterator[Table]:
+    with engine_of("docker") as engine:
+        yield Table({"backend": "docker", "base_url": engine.address, "image": BUSYBOX, "grace_seconds": 0.3})
+
+
+@pytest.fixture(scope="session")
+def slurm_table(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Table]:
+    scratch = tmp_path_factory.mktemp("slurm scratch")
+    try:
+        with slurm_cluster() as cluster:
+            yield Table({"backend": "slurm", "poll_seconds": 1, "scratch": str(scratch)}, cluster.environment)
+    except NoSlurm as error:
+        pytest.skip(f"Slurm cannot be run here: {error}")
+
+
+@pytest.fixture(params=["local", "docker", "slurm"])
 def site(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """A site of each kind, and a ledger of its own."""
     table: Table = request.getfixturevalue(f"{request.param}_table")
@@ -91,7 +110,7 @@ def test_run_waits_copies_all_outputs_and_the_log_and_deletes_what_the_site_has(
     assert job.group == "archive"
     host = open_site(site).site.host
     assert host is not None
-    assert list(host.list(open_site(site).site.scratch)) == []
+    assert [each.path for each in host.list(open_site(site).site.scratch) if job.job_name in each.path] == []
 
 
 def test_run_many_puts_the_outputs_of_each_job_into_a_folder_of_its_own(
@@ -225,6 +244,7 @@ def test_an_active_job_is_not_deleted_and_told_how_to_be_cancelled(site: str) ->
     job.delete()
 
 
+@pytest.mark.parametrize("site", ["local", "docker"], indirect=True)  # Slurm counts in minutes
 def test_a_job_that_takes_longer_than_its_wall_time_is_ended(site: str) -> None:
     job = api.run_async(api.Simulation(script("echo begun; sleep 100")), site, wall_time_in_seconds=1)
     assert job.wait(timeout_in_seconds=100) == "failed"
