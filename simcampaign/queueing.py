@@ -106,6 +106,11 @@ class Queue:
             self._followers[each].add(job.id)
         heapq.heappush(self._heaps[job.user], (-_rank(job), job.order, job.id))
 
+    def move(self, job: Waiting) -> None:
+        """Give a job that is here another priority, or hold or release it."""
+        self._jobs[job.id] = job
+        heapq.heappush(self._heaps[job.user], (-_rank(job), job.order, job.id))
+
     def remove(self, job_id: str) -> Waiting | None:
         """Take a job out, because it starts or is cancelled; None if it is not here."""
         for each in self._blocked.pop(job_id, ()):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -21,7 +21,7 @@ _MOST = 500
 
 @dataclass
 class _Wanted:
-    write: Callable[[sa.Connection], Any]
+    write: Callable[[sa.Connection], tuple[Any, Any]]
     future: Future[Any]
 
 
@@ -31,15 +31,19 @@ class GroupWriter:
     A commit waits for the disk; a hundred writes that wait together wait for it once.
     """
 
-    def __init__(self, database: Database) -> None:
-        """Start the thread."""
+    def __init__(self, database: Database, committed: Callable[[Sequence[Any]], None]) -> None:
+        """Start the thread; ``committed`` is called with the notes of the writes of each transaction, once it is."""
         self._database = database
+        self._committed = committed
         self._wanted: queue.SimpleQueue[_Wanted | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="ledger writer", daemon=True)
         self._thread.start()
 
-    def write(self, write: Callable[[sa.Connection], T]) -> Future[T]:
-        """Have ``write`` called with a connection in a transaction; the result comes once that is committed."""
+    def write(self, write: Callable[[sa.Connection], tuple[T, Any]]) -> Future[T]:
+        """Have ``write`` called with a connection in a transaction; its result comes once that is committed.
+
+        It returns its result and a note.
+        """
         future: Future[T] = Future()
         self._wanted.put(_Wanted(write, future))
         return future
@@ -66,7 +70,7 @@ class GroupWriter:
                 return
 
     def _commit(self, together: list[_Wanted]) -> None:
-        done: list[tuple[Future[Any], Any, BaseException | None]] = []
+        done: list[tuple[Future[Any], tuple[Any, Any] | None, BaseException | None]] = []
         try:
             with self._database.write() as connection:
                 done += [(wanted.future, *_attempt(connection, wanted.write)) for wanted in together]
@@ -74,14 +78,17 @@ class GroupWriter:
             for wanted in together:
                 wanted.future.set_exception(error)
             return
-        for future, result, problem in done:
-            if problem is None:
-                future.set_result(result)
+        self._committed([answer[1] for _, answer, _ in done if answer is not None])
+        for future, answer, problem in done:
+            if answer is not None:
+                future.set_result(answer[0])
             else:
                 future.set_exception(problem)
 
 
-def _attempt(connection: sa.Connection, write: Callable[[sa.Connection], Any]) -> tuple[Any, BaseException | None]:
+def _attempt(
+    connection: sa.Connection, write: Callable[[sa.Connection], tuple[Any, Any]]
+) -> tuple[tuple[Any, Any] | None, BaseException | None]:
     """Write, so that a failure takes back this write alone."""
     try:
         with connection.begin_nested():

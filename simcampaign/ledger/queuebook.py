@@ -14,7 +14,6 @@ from typing import Any
 import sqlalchemy as sa
 
 from simcampaign.errors import ConflictError
-from simcampaign.ledger.intents import insert
 from simcampaign.ledger.queuerows import OVER, Change, Event, NewJob, Place, QueueFilter, QueueRow, QueueState
 from simcampaign.ledger.schema import queue_events, queue_jobs, queue_places
 
@@ -27,7 +26,8 @@ _NOT_OVER = queue_jobs.c.state.not_in(sorted(OVER))
 def note(connection: sa.Connection, now: float, kind: str, job_id: str, payload: Mapping[str, Any]) -> Event:
     """Write an event down."""
     row = {"time": now, "kind": kind, "job_id": job_id, "payload": json.dumps(payload)}
-    return Event(insert(connection, queue_events, row), now, kind, job_id, payload)
+    written = sa.insert(queue_events).values(row).returning(queue_events.c.seq)
+    return Event(connection.execute(written).scalar_one(), now, kind, job_id, payload)
 
 
 def submit(connection: sa.Connection, job: NewJob, now: float) -> tuple[QueueRow, list[Event]]:
@@ -69,17 +69,18 @@ def get(connection: sa.Connection, job_id: str) -> QueueRow:
     return QueueRow.of(found)
 
 
-def set_place(connection: sa.Connection, jobs: Sequence[tuple[str, str, int]]) -> None:
-    """Write down, before their site is told, that jobs are handed over: id, place and index there.
+def set_place(connection: sa.Connection, ids: Sequence[str], place: str, first: int) -> list[str]:
+    """Write down, before their site is told, that jobs are handed over in ``place``, with indices from ``first`` on.
 
-    Raises ``ConflictError`` if one of them does not wait any more.
+    Returns those that are: one that does not wait any more, because it was cancelled, is left out.
     """
-    change = sa.update(queue_jobs).where(queue_jobs.c.id == sa.bindparam("of"), _IN_QUEUE)
-    values = {"place": sa.bindparam("at"), "place_index": sa.bindparam("number"), "state": QueueState.SCHEDULED.value}
-    rows = [{"of": job_id, "at": place, "number": index} for job_id, place, index in jobs]
-    for row in rows:
-        if connection.execute(change.values(values), row).rowcount != 1:
-            raise ConflictError(f"job {row['of']} does not wait any more")
+    values = {"place": place, "place_index": sa.bindparam("number"), "state": QueueState.SCHEDULED.value}
+    move = sa.update(queue_jobs).where(queue_jobs.c.id == sa.bindparam("of"), _IN_QUEUE).values(values)
+    placed: list[str] = []
+    for job_id in ids:
+        if connection.execute(move, {"of": job_id, "number": first + len(placed)}).rowcount == 1:
+            placed.append(job_id)
+    return placed
 
 
 def change(connection: sa.Connection, changes: Iterable[Change], now: float) -> list[Event]:

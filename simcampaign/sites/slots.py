@@ -61,9 +61,11 @@ class Slots:
         self.busy -= len(slots)
 
     def release(self) -> None:
-        """Leave the slots that hold no job to other runners, for good."""
+        """Leave the slots that hold no job to other runners, until there are jobs again."""
         while self.ours:
-            fcntl.flock(self.ours.popleft(), fcntl.LOCK_UN)
+            slot = self.ours.popleft()
+            fcntl.flock(slot, fcntl.LOCK_UN)
+            self.others.append(slot)
         self._leave_turnstile()
 
     def _pass(self) -> bool:
