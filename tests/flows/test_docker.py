@@ -50,11 +50,12 @@ def configure(place: Any, **context: Any) -> None:
     source.write_text(disc())
 
 
-def test_a_campaign_runs_in_containers_with_the_images_own_command(place: Any, daemon: str) -> None:
+def test_a_campaign_runs_in_containers_with_the_images_own_command(place: Any, api: Any, daemon: str) -> None:
     configure(place, docker_host=daemon, memory_per_job=512, remove_containers=True)
     done = place.run("colony.yaml", flow=FLOW)
     assert done.status == 0, done.text
     assert "4 of 4 runs done" in done.out
+    assert api.flow_run("colony")["state"]["type"] == "COMPLETED"
     names = {Path(name).name for name in place.files() if "/outputs/" in name}
     runs = [f"colony_{key}_000{seed}" for key in ("rich", "poor") for seed in range(2)]
     assert names == {f"{run}.{extension}" for run in runs for extension in ("csv", "h5")}

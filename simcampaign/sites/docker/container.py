@@ -22,6 +22,8 @@ _UNFIT = re.compile(r"[^A-Za-z0-9_.-]+")
 _LONGEST_NAME = 100
 _TOKEN_DIGITS = 8
 _SIGKILL = 9
+_FROM_OUTSIDE = (_SIGKILL, 15)
+"""Signals that hardly any program sends to itself."""
 _SIGNAL_EXIT = 128
 _NEVER = "0001-"
 """How the year of a time that never was begins."""
@@ -109,9 +111,8 @@ def outcome(state: Mapping[str, Any], *, podman: bool, memory_mb: int | None, bo
     if code == _SIGNAL_EXIT + _SIGKILL and podman and memory_mb:
         message = f"killed by signal 9; {limit}, and podman does not tell whether that was the reason"
         return {**told, "reason": "out_of_memory", "message": message}
-    if code == _SIGNAL_EXIT + _SIGKILL:
-        message = (
-            "killed by signal 9, not for a limit of its own: somebody stopped it, or its daemon or host was in need"
-        )
-        return {**told, "reason": "not_started", "message": message}
+    number = code - _SIGNAL_EXIT
+    if number in _FROM_OUTSIDE:
+        why = "somebody stopped it, or its daemon was stopped, or this host was in need"
+        return {**told, "reason": "not_started", "message": f"ended by signal {number}, for no limit of its own: {why}"}
     return told
