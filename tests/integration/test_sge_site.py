@@ -124,29 +124,6 @@ def test_a_job_that_cannot_be_started_says_why(make_site: MakeSite) -> None:
     assert "/nowhere" in end.message
 
 
-def test_waiting_for_a_master_that_is_away_changes_nothing(site: SgeSite, engine: GridEngine, tmp_path: Path) -> None:
-    remote_id = site.submit(shell_array("away_0", f"until [ -e {tmp_path}/go ]; do sleep 0.1; done", 3))
-    followed = Followed(site, remote_id)
-    followed.until_state([0, 1, 2], JobState.RUNNING)
-    engine.stop_master()
-    try:
-        until(lambda: followed.look() or len(followed.silences) >= 3)
-        assert "busy or down" in str(followed.silences[0])
-        assert set(followed.states.values()) == {JobState.RUNNING}
-        with pytest.raises(NetworkError, match="busy or down"):
-            site.submit(shell_array("away_1", "true", 1))
-        with pytest.raises(NetworkError, match="busy or down"):
-            site.cancel(remote_id)
-        (tmp_path / "go").touch()
-        ends = followed.until_over(3)  # exit codes are told without the master
-        assert {end.state for end in ends.values()} == {JobState.FINISHED}
-    finally:
-        engine.start_master()
-    assert site.find("away_1") is None
-    again = site.submit(shell_array("away_1", "true", 1))
-    assert Followed(site, again).until_over(1)[0].state is JobState.FINISHED
-
-
 def test_several_cores_need_a_parallel_environment(make_site: MakeSite) -> None:
     array = shell_array("cores_0", "echo $NSLOTS", 1, Resources(cpus=2))
     with pytest.raises(SiteError, match=r"(?s)parallel environment.*qconf -spl"):
@@ -193,3 +170,25 @@ def test_two_submitters_of_one_array_get_the_same(site: SgeSite, make_site: Make
     assert len(set(answers)) == 1
     ends = Followed(site, answers[0]).until_over(3)
     assert {end.state for end in ends.values()} == {JobState.FINISHED}
+
+
+def test_waiting_for_a_master_that_is_away_changes_nothing(site: SgeSite, engine: GridEngine, tmp_path: Path) -> None:
+    remote_id = site.submit(shell_array("away_0", f"until [ -e {tmp_path}/go ]; do sleep 0.1; done", 3))
+    followed = Followed(site, remote_id)
+    followed.until_state([0, 1, 2], JobState.RUNNING)
+    engine.stop_master()
+    try:
+        until(lambda: followed.look() or len(followed.silences) >= 3)
+        assert "busy or down" in str(followed.silences[0])
+        assert set(followed.states.values()) == {JobState.RUNNING}
+        (tmp_path / "go").touch()
+        ends = followed.until_over(3)  # exit codes are told without the master
+        assert {end.state for end in ends.values()} == {JobState.FINISHED}
+        for ask in (lambda: site.submit(shell_array("away_1", "true", 1)), lambda: site.cancel(remote_id), site.queues):
+            with pytest.raises(NetworkError, match="busy or down"):
+                ask()
+    finally:
+        engine.start_master()
+    assert site.find("away_1") is None
+    again = site.submit(shell_array("away_1", "true", 1))
+    assert site.find("away_1") == again  # it stays queued for long, until the hosts have come back to the master

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+import signal
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -26,6 +27,8 @@ _OVER = re.compile(r"unknown job id|job has finished|invalid for state of job", 
 _EXCEEDED = re.compile(r"exceeded (?:resource )?(\w+)")
 _STRAY = re.compile(r'\\(?!["\\/bfnrtu])')
 _SIGNAL_BASE, _KILLED = 256, 128
+_TERMINATED = 91
+"""``substate`` of a job that was deleted."""
 
 _WITH_HISTORY = """
 export TZ=UTC LC_ALL=C
@@ -94,7 +97,10 @@ class Pbs(Adapter):
         """Read the JSON of ``qstat``; ids that the server does not know any more are only named in its errors."""
         self._refuse_status(done)
         jobs: dict[str, dict[int, Seen]] = {}
-        for document in self._documents(done.text):
+        documents = list(self._documents(done.text))
+        if not done.code and not any("Jobs" in document for document in documents):
+            raise self.nonsense(done.text)  # for an id that is not known there is a complaint, not silence
+        for document in documents:
             for key, values in self._entries(document, "Jobs"):
                 match = _JOB.fullmatch(key)
                 if match is None:
@@ -116,7 +122,7 @@ class Pbs(Adapter):
         status = values.get("Exit_status")
         if status is not None and not isinstance(status, int):
             raise self.nonsense(repr(status))
-        meaning = _ending(status, comment)
+        meaning = _ending(status, comment, values.get("substate") == _TERMINATED)
         ended = moment(str(values.get("obittime", ""))) or _number(values.get("history_timestamp"))
         return Seen(
             meaning.state, meaning.cause, _exit_code(status), f"{code} {status}", meaning.sentence, ended=ended, **used
@@ -239,7 +245,7 @@ def _used(values: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _ending(status: int | None, comment: str) -> Meaning:
+def _ending(status: int | None, comment: str, terminated: bool) -> Meaning:
     """Return what a job's exit status stands for; a job without one never ran."""
     if status is None:
         return Meaning(JobState.CANCELLED, None, "it was deleted before it started")
@@ -248,6 +254,8 @@ def _ending(status: int | None, comment: str) -> Meaning:
     exceeded = _EXCEEDED.search(comment)
     if exceeded and (meaning := EXCEEDED.get(exceeded[1])):
         return meaning
+    if terminated:
+        return ENDS[_SIGNAL_BASE + signal.SIGTERM]
     if status < 0:
         return ENDS.get(status) or Meaning(JobState.FAILED, Cause.INFRASTRUCTURE, f"PBS ended it, code {status}")
     what = "the command failed" if status <= _KILLED else f"killed by signal {status % _KILLED}"

@@ -77,7 +77,9 @@ def of_end(end: End, seen: Seen | None, cancelled: bool, about: About) -> JobRep
     """
     if seen is not None and seen.state.active:
         seen = None
-    second = _by_scheduler(seen) if seen else _by_circumstances(end, cancelled, about)
+    second = _by_scheduler(seen) if seen else None
+    if second is None and (seen is None or (cancelled and seen.cause is Cause.APPLICATION)):
+        second = _by_circumstances(end, cancelled, about)  # not every scheduler tells a cancelled job from a failed one
     state, cause, message = _by_itself(end, about, cancelled) or second or _by_code(end)
     peak, cpu = (seen.peak_memory_bytes, seen.cpu_seconds) if seen else (None, None)
     return JobReport(end.index, state, cause, end.code, end.started, max(end.started, end.ended), peak, cpu, message)
