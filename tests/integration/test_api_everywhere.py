@@ -19,6 +19,7 @@ from simcampaign.sites.registry import open_site
 from tests.integration.containers import engine_of
 from tests.integration.services.busybox import BUSYBOX
 from tests.integration.services.slurm import NoSlurm, slurm_cluster
+from tests.integration.services.sshd import NoSshd, ssh_servers
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -62,7 +63,17 @@ def slurm_table(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Table]:
         pytest.skip(f"Slurm cannot be run here: {error}")
 
 
-@pytest.fixture(params=["local", "docker", "slurm"])
+@pytest.fixture(scope="session")
+def ssh_table(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Table]:
+    try:
+        with ssh_servers(tmp_path_factory.mktemp("api-ssh")) as servers:
+            options = {"host": "node0", "config_file": str(servers.config), "python": sys.executable}
+            yield Table({"backend": "ssh", "slots": 3, "grace_seconds": 0.3, **options})
+    except NoSshd as error:
+        pytest.skip(f"no SSH server can be run here: {error}")
+
+
+@pytest.fixture(params=["local", "docker", "ssh", "slurm"])
 def site(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """A site of each kind, and a ledger of its own."""
     table: Table = request.getfixturevalue(f"{request.param}_table")
@@ -244,7 +255,7 @@ def test_an_active_job_is_not_deleted_and_told_how_to_be_cancelled(site: str) ->
     job.delete()
 
 
-@pytest.mark.parametrize("site", ["local", "docker"], indirect=True)  # Slurm counts in minutes
+@pytest.mark.parametrize("site", ["local", "docker", "ssh"], indirect=True)  # Slurm counts in minutes
 def test_a_job_that_takes_longer_than_its_wall_time_is_ended(site: str) -> None:
     job = api.run_async(api.Simulation(script("echo begun; sleep 100")), site, wall_time_in_seconds=1)
     assert job.wait(timeout_in_seconds=100) == "failed"
