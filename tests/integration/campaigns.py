@@ -80,10 +80,9 @@ class Played:
 
     def site(self, **options: Any) -> BatchSite:
         """The site; names of jobs begin with this place's bucket."""
-        given = {"queue": QUEUE, **options}
-        settle_seconds = given.pop("settle_seconds", SETTLE_SECONDS)
-        wanted = BatchOptions(account=ACCOUNT, region=REGION, user=self.bucket, **given)
-        return BatchSite(wanted, settle_seconds=settle_seconds)
+        own = {name: options.pop(name) for name in ("settle_seconds", "client_factory") if name in options}
+        given = BatchOptions(**{"account": ACCOUNT, "region": REGION, "user": self.bucket, "queue": QUEUE, **options})
+        return BatchSite(given, **{"settle_seconds": SETTLE_SECONDS, **own})
 
     def run(self, campaign: Campaign) -> Any:
         """Run a campaign from its manifest to its summary; returns what was published."""
