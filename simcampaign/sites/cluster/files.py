@@ -13,7 +13,7 @@ from simcampaign.errors import SiteError, shorten
 from simcampaign.jobs import ArraySpec, JobSpec, job_environment
 from simcampaign.sites.cluster.options import ClusterOptions
 
-CHUNK = 256
+CHUNK = 64
 """Jobs of an array whose variables lie in one file, so that a job reads some kilobytes and not megabytes."""
 
 _VARIABLES = {

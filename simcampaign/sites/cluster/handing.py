@@ -162,8 +162,8 @@ class Hand:
         directory = f"{self._scratch()}/arrays/{name}/start"
         for entry in self._host.list(directory):
             words = self._host.read(f"{directory}/{entry.path}").split()
-            if len(words) == 3:
-                return f"{name}:{words[2].decode(errors='replace')}"
+            if len(words) == 2:
+                return f"{name}:{words[1].decode(errors='replace')}"
         raise NetworkError(f"array {name} has just begun on {self._host.name}", "look again in a moment")
 
 

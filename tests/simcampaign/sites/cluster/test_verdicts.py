@@ -17,7 +17,7 @@ ABOUT = About(10, 1, 600.0)
 
 
 def end(code: int, word: str = "-", seconds: int = 5) -> End:
-    return End.parse(f"3 {code} 1000 {1000 + seconds} {word} n1")
+    return End.parse(f"3 {code} {seconds}00 {1000 + seconds} {word} n1")
 
 
 def verdict(report: JobReport) -> tuple[JobState, Cause | None]:
