@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
@@ -13,12 +14,15 @@ import pytest
 from simcampaign.jobs import ArraySpec, JobReport, Resources
 from simcampaign.sites.base import Site
 from tests.contract.acts import BOTH_STREAMS, FAILS, HOSTILE_OUTPUT, NAMES_ITSELF, QUIET
+from tests.contract.aws_place import AwsPlace, without_aws_settings
 from tests.contract.places import ConfiguredPlace, FakePlace, Place, Watched
 from tests.integration.containers import engine_of
+from tests.integration.services.aws import Aws, aws_server
 from tests.integration.services.busybox import BUSYBOX
 from tests.integration.services.processes import free_port
 from tests.integration.services.sge import NoGridEngine, grid_engine
 from tests.integration.services.slurm import NoSlurm, slurm_cluster
+from tests.integration.services.sshd import NoSshd, ssh_servers
 from tests.support import is_idle, until
 
 Start = Callable[[pytest.FixtureRequest, Path], Iterator[Place]]
@@ -81,6 +85,43 @@ def cluster(backend: str, service: Callable[[], AbstractContextManager[Any]]) ->
     return start
 
 
+def batch(request: pytest.FixtureRequest, folder: Path) -> Iterator[Place]:
+    """The test server of AWS, whose jobs are played."""
+    aws = request.getfixturevalue("contract_aws")
+    with pytest.MonkeyPatch.context() as patch:
+        for name in without_aws_settings():
+            patch.delenv(name)
+        for name, value in aws.environment.items():
+            patch.setenv(name, value)
+        aws.client("s3").create_bucket(Bucket="contract")
+        yield AwsPlace(aws, "contract")
+
+
+@pytest.fixture(scope="session")
+def contract_aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Aws]:
+    with aws_server(tmp_path_factory.mktemp("contract-aws"), {"BATCH_SLOTS": "4"}) as aws:
+        yield aws
+
+
+def ssh(request: pytest.FixtureRequest, folder: Path) -> Iterator[Place]:
+    """A server on loopback whose sessions have a home of their own; it happens to share this host's files."""
+    with ExitStack() as stack:
+        try:
+            servers = stack.enter_context(ssh_servers(folder / "sshd"))
+        except NoSshd as error:
+            pytest.skip(f"ssh: {error}")
+        root = folder / "root of 'it'"
+        options = {"host": "node0", "config_file": str(servers.config), "root": str(root)}
+        yield ConfiguredPlace(
+            "ssh",
+            {**options, "slots": 2, "grace_seconds": 0.3},
+            folder,
+            lambda: arrays_with("array.json", root),
+            broken={"host": "127.0.0.1", "port": free_port(), "connect_timeout": 2.0},
+        )
+        await_runners(root)
+
+
 def arrays_with(file: str, root: Path) -> set[str]:
     """The arrays below a root; a name that was fenced off has no such file."""
     return {path.parent.name for path in (root / "arrays").glob(f"*/{file}")}
@@ -94,8 +135,10 @@ def await_runners(root: Path) -> None:
 STARTS: dict[str, Start] = {
     "fake": fake,
     "local": local,
+    "ssh": ssh,
     "docker": containers("docker"),
     "slurm": cluster("slurm", slurm_cluster),
+    "batch": batch,
     "sge": cluster("sge", grid_engine),
 }
 
@@ -119,6 +162,13 @@ class Over:
     remote_id: str
     watched: Watched
     jobs: dict[int, JobReport] = field(default_factory=dict)
+
+    @property
+    def stranger(self) -> str:
+        """An id as the site gives them, of an array that never was."""
+        if self.array.name in self.remote_id:
+            return self.remote_id.replace(self.array.name, "never-was")
+        return str(uuid.UUID(int=0))
 
 
 @pytest.fixture(scope="session")

@@ -27,6 +27,12 @@ print(json.dumps(open_site(sys.argv[1]).site.find(sys.argv[2])))
 """
 
 
+def told_everywhere(environment: Mapping[str, str]) -> list[str]:
+    """Return the variables that a job of an array with this environment is told."""
+    array = array_of((), "", 1, "/", {"environment": environment})
+    return sorted(job_environment(array, array.jobs[0]))
+
+
 class Place(Protocol):
     """A site under test."""
 
@@ -35,6 +41,12 @@ class Place(Protocol):
 
     exact_output: bool
     """True if what a job printed comes back byte by byte; False if bytes that are no text are replaced."""
+
+    cleans: bool
+    """True if an array that was cleaned cannot be seen any more."""
+
+    filters: bool
+    """True if the service filters logs; the test server of AWS does not."""
 
     patience: float
     """Seconds within which small jobs end here."""
@@ -51,8 +63,15 @@ class Place(Protocol):
         """Make one whose service is not there; None if it needs no service."""
         ...
 
+    def names(self, environment: Mapping[str, str]) -> list[str]:
+        """Return the variables that a job of an array with this environment is told."""
+        ...
+
     def array(self, acts: Sequence[Act], name: str = "", size: int = 0, **changes: Any) -> ArraySpec:
-        """Describe an array whose jobs act so, the last act for all that are left."""
+        """Describe an array whose jobs act so, the last act for all that are left.
+
+        ``inputs`` among the changes are the names of their inputs.
+        """
         ...
 
     def told(self, array: ArraySpec, job: JobSpec) -> Mapping[str, str]:
@@ -80,10 +99,10 @@ def new_name() -> str:
 def array_of(acts: Sequence[Act], name: str, size: int, url: str, changes: Mapping[str, Any]) -> ArraySpec:
     """Describe an array; its jobs do nothing yet."""
     name = name or new_name()
-    jobs = [
-        JobSpec(i, f"{name}_{i:04d}", f"{url}inputs/{name}_{i}.xml", f"{i}-{i + 3}") for i in range(size or len(acts))
-    ]
-    values: dict[str, Any] = {"command": (), "jobs": jobs, "model": "toy", **changes}
+    inputs = changes.get("inputs") or [f"{name}_{index}.xml" for index in range(size or len(acts))]
+    jobs = [JobSpec(i, f"{name}_{i:04d}", f"{url}in puts/{each}", f"{i}-{i + 3}") for i, each in enumerate(inputs)]
+    others = {key: value for key, value in changes.items() if key != "inputs"}
+    values: dict[str, Any] = {"command": (), "jobs": jobs, "model": "toy", **others}
     return ArraySpec(name=name, file_set=f"{name}_group", working_url=url, output=f"{url}outputs/", **values)
 
 
@@ -94,6 +113,8 @@ class FakePlace:
     fault: Callable[[str], Fault | None] = lambda call: None
     knows_programs = True
     exact_output = True
+    cleans = True
+    filters = True
     patience = 20.0
     acts: dict[str, Sequence[Act]] = field(default_factory=dict)
 
@@ -114,6 +135,8 @@ class FakePlace:
 
     def unreachable(self) -> Site:
         return FakeSite(self.cloud, fault=lambda call: Fault.CUT)
+
+    names = staticmethod(told_everywhere)
 
     def array(self, acts: Sequence[Act], name: str = "", size: int = 0, **changes: Any) -> ArraySpec:
         array = array_of(acts, name, size, "/fake place/", {"command": ("act",), **changes})
@@ -155,6 +178,8 @@ class ConfiguredPlace:
     array_settings: Mapping[str, Any] = field(default_factory=dict)
     knows_programs: bool = True
     exact_output: bool = True
+    cleans: bool = True
+    filters: bool = True
     patience: float = 60.0
 
     def __post_init__(self) -> None:
@@ -194,6 +219,8 @@ class ConfiguredPlace:
         assert done.returncode == 0, done.stderr.decode()
         found: str | None = json.loads(done.stdout)
         return found
+
+    names = staticmethod(told_everywhere)
 
     def array(self, acts: Sequence[Act], name: str = "", size: int = 0, **changes: Any) -> ArraySpec:
         name = name or new_name()

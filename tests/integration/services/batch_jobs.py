@@ -180,6 +180,9 @@ class Job(models.Job):  # type: ignore[misc]
 
     def terminate(self, reason: str) -> None:
         """End what has not ended: the job, or the children of a parent."""
+        self.settle()
+        if self.status in FINAL:
+            return
         self.is_told_to_end = True
         if not self.is_parent:
             super().terminate(reason)

@@ -6,6 +6,8 @@ the input is ``NAME KEY FIRST_SEED LAST_SEED WHAT VALUE``; WHAT is one of
     ok             writes its two files               exit3     says why and ends with 3
     silent         writes nothing                     memory    is ended for its memory
     nap:SECONDS    sleeps, then as ok                 reclaim   loses its machine at the first attempt, then as ok
+    act:CODE:TEXT  prints TEXT, which is in base64 and in which $NAME stands for a variable, and ends with CODE
+    hold:TEXT      prints TEXT, and goes on until there is an object (dated location)/go/(name), and ends well
 
 Each run that really started is a line in the file that BATCH_NOTES names: a run that was executed twice cannot go
 unseen.
@@ -16,8 +18,10 @@ from __future__ import annotations
 import os
 import threading
 import time
+from base64 import b64decode
 from contextlib import closing
 from pathlib import Path
+from string import Template
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -123,6 +127,8 @@ class _Play:
     def _simulate(self, run: str, what: str, value: str) -> Ended | None:
         """Do one run; returns how the whole job ends with it, if it does."""
         self._note("start", run)
+        if what.startswith(("act:", "hold:")):
+            return self._act(run, *what.split(":"))
         self.job.say(f"{run}: {what}")
         if what == "exit3":
             self.job.say("ERROR the toy broke")
@@ -146,6 +152,24 @@ class _Play:
             if self.job.seconds and slept > self.job.seconds:
                 return TIMED_OUT
             time.sleep(min(0.05, seconds - slept))
+        return None
+
+    def _act(self, run: str, word: str, *rest: str) -> Ended:
+        self._print(rest[-1])
+        if word == "hold":
+            return self._hold(run.rsplit("_", 2)[0]) or Ended(0)
+        return Ended(int(rest[0]))
+
+    def _print(self, text: str) -> None:
+        said = Template(b64decode(text).decode(errors="replace")).safe_substitute(self.told)
+        for line in said.removesuffix("\n").split("\n") if said else ():
+            self.job.say(line)
+
+    def _hold(self, name: str) -> Ended | None:
+        while self.store.get_object(self.bucket, f"{self.folder}/go/{name}") is None:
+            if self.job.stop:
+                return Ended(KILLED)
+            time.sleep(0.05)
         return None
 
     def _note(self, word: str, run: str) -> None:
