@@ -1,0 +1,246 @@
+"""The queue of the job manager: order, limits, cancelling, and what a restart finds."""
+
+from __future__ import annotations
+
+import random
+import signal
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from simcampaign.errors import ConfigError, ConflictError
+from simcampaign.ledger.queuerows import QueueFilter, QueueState
+from simcampaign.service.core.dispatcher import Dispatcher
+from simcampaign.service.core.limits import ResourceLimits
+from tests.simcampaign.service.core_driver import opened, shell
+from tests.support import is_idle, until
+
+DRIVER = Path(__file__).with_name("core_driver.py")
+GATED = "echo {0} >> '{1}/ran'; until [ -e '{1}/go' ]; do sleep 0.01; done"
+
+
+class Manager:
+    """A queue, and how to look at it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.dispatcher = self._fresh()
+
+    def _fresh(self) -> Dispatcher:
+        dispatcher = opened(self.folder)
+        dispatcher.start()
+        return dispatcher
+
+    def submit(self, job_id: str, script: str = "true", **others: object) -> None:
+        self.dispatcher.submit(shell(job_id, script, **others)).result()
+
+    def gated(self, job_id: str, **others: object) -> None:
+        self.submit(job_id, GATED.format(job_id, self.folder), **others)
+
+    def state(self, job_id: str) -> QueueState:
+        return self.dispatcher.book.get(job_id).state
+
+    def wait(self, *job_ids: str) -> None:
+        until(lambda: all(self.state(job_id).over for job_id in job_ids))
+
+    def ran(self) -> list[str]:
+        path = self.folder / "ran"
+        return path.read_text().split() if path.exists() else []
+
+    def kinds(self, job_id: str) -> list[str]:
+        return [event.kind for event in self.dispatcher.book.events_since(0, job_id=job_id)]
+
+    def close(self) -> None:
+        self.dispatcher.stop()
+        self.dispatcher.book.close()
+
+    def restart(self) -> None:
+        self.close()
+        self.dispatcher = self._fresh()
+
+    def end(self) -> None:
+        """Let everything end, also runners."""
+        (self.folder / "go").touch()
+        for row in self.dispatcher.book.not_over():
+            self.dispatcher.cancel(row.id).result()
+        until(lambda: not self.dispatcher.book.not_over())
+        self.close()
+        for directory in (self.folder / "site" / "arrays").glob("*"):
+            (directory / "closed").write_text(str((directory / "jobs.jsonl").read_text().count("\n")))
+        for directory in (self.folder / "site" / "arrays").glob("*"):
+            pid = int((directory / "runner.lock").read_text().split()[0])
+            if not is_idle(directory):
+                subprocess.run(["kill", "-USR1", str(pid)], check=False)
+            until(lambda: is_idle(directory))  # noqa: B023 - called at once
+
+
+@pytest.fixture
+def manager(tmp_path: Path) -> Iterator[Manager]:
+    manager = Manager(tmp_path)
+    yield manager
+    manager.end()
+
+
+def test_a_job_waits_runs_and_ends_and_each_is_told_once(manager: Manager) -> None:
+    manager.submit("good", "echo done")
+    manager.submit("bad", "echo why >&2; exit 3")
+    manager.wait("good", "bad")
+    assert manager.state("good") is QueueState.COMPLETED
+    bad = manager.dispatcher.book.get("bad")
+    assert (bad.state, bad.return_code, bad.cause) == (QueueState.FAILED, 3, "application")
+    assert manager.kinds("good") == manager.kinds("bad") == ["job_queued", "job_started", "job_completed"]
+    assert manager.dispatcher.lane("local").log(bad) == b"why\n"
+
+
+def test_never_more_jobs_than_the_limit_and_higher_priority_first(manager: Manager) -> None:
+    manager.dispatcher.set_limits({"max_concurrent_jobs": 1}).result()
+    manager.gated("first")
+    until(manager.ran)
+    manager.submit("low", f"echo low >> '{manager.folder}/ran'", priority=-1)
+    manager.submit("high", f"echo high >> '{manager.folder}/ran'", priority=7)
+    assert manager.ran() == ["first"]
+    (manager.folder / "go").touch()
+    manager.wait("first", "low", "high")
+    assert manager.ran() == ["first", "high", "low"]
+
+
+def test_a_priority_counts_until_the_job_starts_and_not_after(manager: Manager) -> None:
+    manager.dispatcher.set_limits({"max_concurrent_jobs": 1}).result()
+    manager.gated("first")
+    until(manager.ran)
+    for name in ("a", "b"):
+        manager.submit(name, f"echo {name} >> '{manager.folder}/ran'")
+    manager.dispatcher.reorder("b", priority=1).result()
+    (manager.folder / "go").touch()
+    manager.wait("a", "b")
+    assert manager.ran() == ["first", "b", "a"]
+    with pytest.raises(ConflictError, match="only a job that waits"):
+        manager.dispatcher.reorder("a", priority=9).result()
+
+
+def test_a_held_job_waits_until_it_is_released(manager: Manager) -> None:
+    manager.submit("held", held=True)
+    manager.submit("other")
+    manager.wait("other")
+    assert manager.state("held") is QueueState.QUEUED
+    manager.dispatcher.reorder("held", held=False).result()
+    manager.wait("held")
+
+
+def test_cancelling_ends_what_waits_at_once_and_what_runs_with_all_its_processes(manager: Manager) -> None:
+    manager.submit("running", f"sleep 300 & echo $! > '{manager.folder}/child'; wait")
+    manager.submit("waiting", held=True)
+    until(lambda: (manager.folder / "child").exists() and (manager.folder / "child").read_text().endswith("\n"))
+    child = Path("/proc", (manager.folder / "child").read_text().strip())
+    assert child.exists()
+    manager.dispatcher.cancel("waiting").result()
+    assert manager.state("waiting") is QueueState.CANCELLED
+    manager.dispatcher.cancel("running").result()
+    manager.wait("running")
+    assert manager.state("running") is QueueState.CANCELLED
+    until(lambda: not child.exists())
+    assert manager.kinds("waiting") == ["job_queued", "job_cancelled"]
+    assert manager.kinds("running") == ["job_queued", "job_started", "job_cancelled"]
+    with pytest.raises(KeyError):
+        manager.dispatcher.cancel("nobody").result()
+
+
+def test_jobs_wait_for_others_and_are_cancelled_if_these_fail(manager: Manager) -> None:
+    manager.gated("one")
+    manager.submit("then", f"echo then >> '{manager.folder}/ran'", after_ok=("one",))
+    manager.submit("bad", "exit 1")
+    manager.submit("never", after_ok=("bad",), held=True)
+    manager.submit("always", after=("bad",))
+    manager.wait("bad", "never", "always")
+    assert manager.state("never") is QueueState.CANCELLED
+    assert "bad" in manager.dispatcher.book.get("never").message
+    assert manager.state("always") is QueueState.COMPLETED
+    assert manager.ran() == ["one"]
+    (manager.folder / "go").touch()
+    manager.wait("then")
+    with pytest.raises(ConfigError, match="there is no such job"):
+        manager.submit("wrong", after=("nobody",))
+
+
+def test_the_same_submission_once_more_is_the_same_job_and_another_is_refused(manager: Manager) -> None:
+    manager.submit("a", idempotency_key="k", request_digest="1")
+    row, fresh = manager.dispatcher.submit(shell("b", "true", idempotency_key="k", request_digest="1")).result()
+    assert (row.id, fresh) == ("a", False)
+    with pytest.raises(ConflictError, match="for another job"):
+        manager.submit("a", request_digest="2")
+    assert len(manager.dispatcher.book.listed(QueueFilter())) == 1
+
+
+def test_limits_are_changed_all_or_none(manager: Manager) -> None:
+    with pytest.raises(ConfigError) as caught:
+        manager.dispatcher.set_limits({"max_concurrent_jobs": 4, "max_cpu_percent": 500, "nonsense": 1})
+    assert {problem.path for problem in caught.value.problems} == {"max_cpu_percent", "nonsense"}
+    assert manager.dispatcher.limits.max_concurrent_jobs == 2
+    for wrong in (True, "2", 0, 1.5, float("nan")):
+        with pytest.raises(ConfigError):
+            manager.dispatcher.set_limits({"max_concurrent_jobs": wrong})
+
+
+def test_nothing_starts_here_while_the_host_is_short_of_something(manager: Manager) -> None:
+    manager.dispatcher.set_limits({"min_disk_gb": 1e9}).result()
+    manager.submit("a")
+    assert "min_disk_gb" in manager.dispatcher.standing().held_back
+    assert [job.id for job in manager.dispatcher.standing().waiting] == ["a"]
+    manager.dispatcher.set_limits({"min_disk_gb": 0}).result()
+    manager.wait("a")
+
+
+def test_after_a_restart_waiting_jobs_wait_and_running_ones_are_attached(manager: Manager) -> None:
+    manager.dispatcher.set_limits({"max_concurrent_jobs": 1}).result()
+    manager.gated("running")
+    until(manager.ran)
+    manager.submit("waiting", held=True)
+    manager.restart()
+    assert manager.state("waiting") is QueueState.QUEUED
+    (manager.folder / "go").touch()
+    manager.wait("running")
+    assert manager.state("running") is QueueState.COMPLETED
+    manager.dispatcher.reorder("waiting", held=False).result()
+    manager.wait("waiting")
+    assert manager.ran() == ["running"]
+
+
+def kill_at_random(folder: Path, kills: int, count: int, seed: int) -> None:
+    """Kill the queue's process again and again; at the end every job must have run once."""
+    chance = random.Random(seed)
+    command = [sys.executable, str(DRIVER), str(folder), str(count)]
+    for _ in range(kills):
+        process = subprocess.Popen(command)
+        try:
+            process.wait(chance.uniform(0.2, 2.5))
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGKILL)
+        process.wait()
+    subprocess.run(command, check=True, timeout=200)
+    ran = Counter((folder / "ran").read_text().split())
+    assert set(ran.values()) == {1}, f"seed {seed}: a job ran twice"
+    assert len(ran) == count, f"seed {seed}: a job was lost"
+    book = opened(folder).book
+    assert book.counts() == {QueueState.COMPLETED: count}
+    terminal = Counter(event.job_id for event in book.events_since(0, 100_000) if event.kind == "job_completed")
+    assert set(terminal.values()) == {1}, "an end was told twice"
+    book.close()
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_a_killed_queue_loses_nothing_and_runs_nothing_twice(tmp_path: Path, seed: int) -> None:
+    kill_at_random(tmp_path, 4, 40, seed)
+
+
+@pytest.mark.faults
+@pytest.mark.timeout(1200)
+def test_fifty_kills_of_a_queue_with_three_hundred_jobs(tmp_path: Path) -> None:
+    kill_at_random(tmp_path, 50, 300, 7)
+
+
+def test_limits_by_themselves() -> None:
+    assert ResourceLimits().changed({"min_memory_gb": 3}).min_memory_gb == 3
