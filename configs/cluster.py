@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
@@ -85,4 +86,6 @@ class ClusterContextConfig:
         """Return the command as an argument list, with placeholders that differ between jobs still in place."""
         host = configured.site.host
         started = configured.mpirun if self.ranks > 1 else ()
-        return fill((*started, *split_command(self.command)), self.resources(), host is None or host.shared)
+        python = sys.executable if host is None or host.shared else "python3"
+        command = (argument.replace("{python}", python) for argument in split_command(self.command))
+        return fill((*started, *command), self.resources())

@@ -29,7 +29,7 @@ class Far:
 
     def left(self) -> list[Path]:
         """Files of campaigns that are on the host."""
-        return [path for path in self.home.glob(".simcampaign/campaigns/**/*") if path.is_file()]
+        return [path for path in self.home.glob(".simcampaign/**/campaigns/**/*") if path.is_file()]
 
 
 @pytest.fixture(scope="module")
@@ -46,36 +46,36 @@ def far(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Far]:
 
 
 @pytest.fixture
-def told(place: Any, far: Far) -> Any:
-    """A place whose flow is that of clusters, with a site ``hpc``."""
+def told(place: Any, far: Far, api: Any) -> Any:
+    """A place whose flow is that of clusters, with the sites ``hpc`` and ``box``, and a Prefect server."""
     sites = place.root.parent / "sites.toml"
-    sites.write_text(
-        f'[hpc]\nbackend = "slurm"\nhost = "node0"\nconfig_file = "{far.servers.config}"\npoll_seconds = 1\n'
-        'environment = {COLOUR = "blue"}\n'
-    )
+    reached = f'host = "node0"\nconfig_file = "{far.servers.config}"\nenvironment = {{COLOUR = "blue"}}\n'
+    sites.write_text(f'[hpc]\nbackend = "slurm"\npoll_seconds = 1\n{reached}\n[box]\nbackend = "ssh"\n{reached}')
     place.environment["SIMCAMPAIGN_SITES"] = str(sites)
     place.configure()
     config = json.loads((place.root / "toy.yaml").read_text())
     del config["context"]["slots"]
-    model = place.root / "toy_model.py"
     command = ["sh", "-c", 'echo "colour $COLOUR in $PWD"; exec "$@"', "sh", sys.executable, "-I", "-S"]
-    command += [str(Path(__file__).parents[1] / model.name), "{input}", "{output}", str(place.notes)]
-    config["context"] |= {"site": "hpc", "command": command, "options": {"partition": "short"}}
+    command += [str(Path(__file__).parents[1] / "toy_model.py"), "{input}", "{output}", str(place.notes)]
+    config["context"] |= {"site": "hpc", "command": command}
     (place.root / "toy.yaml").write_text(json.dumps(config))
     return place
 
 
-def test_a_campaign_runs_on_a_cluster_that_shares_no_files_and_nothing_stays_there(told: Any, far: Far) -> None:
-    done = told.run("toy.yaml", flow=FLOW)
+@pytest.mark.parametrize("given", [["context.options={partition: short}"], ["context.site=box"]], ids=["slurm", "ssh"])
+def test_a_campaign_runs_where_no_files_are_shared_and_nothing_stays_there(
+    told: Any, far: Far, given: list[str]
+) -> None:
+    done = told.run("toy.yaml", *given, flow=FLOW)
     assert done.status == 0, done.text
     assert "6 of 6 runs done" in done.out
     names = {Path(name).name for name in told.files() if "/outputs/" in name}
     assert names == {f"toy_{key}_000{seed}.{end}" for key in "pq" for seed in range(3) for end in "ab"}
     (log, *_) = [told.root / name for name in told.files() if "/logs/" in name]
-    assert f"colour blue in {far.home}/.simcampaign/campaigns/toy-" in log.read_text()
+    assert f"colour blue in {far.home}/.simcampaign/" in log.read_text()
     assert far.left() == []
     assert len(told.noted()) == 6
-    again = told.run("toy.yaml", flow=FLOW)
+    again = told.run("toy.yaml", *given, flow=FLOW)
     assert again.out.startswith("Nothing is left to do"), again.text
 
 
