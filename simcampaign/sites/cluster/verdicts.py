@@ -36,14 +36,17 @@ class End:
 
     @classmethod
     def parse(cls, line: str) -> End:
-        """Read ``INDEX CODE START END WORD NODE``. Raises ``SiteError`` if it is something else."""
+        """Read ``INDEX CODE DURATION END WORD NODE``, the duration in hundredths of a second.
+
+        Raises ``SiteError`` if it is something else.
+        """
         parts = line.split()
         try:
-            index, code, started, ended = (int(part) for part in parts[:4])
+            index, code, hundredths, ended = (int(part) for part in parts[:4])
             word, node = parts[4:]
         except ValueError as error:
             raise SiteError(f"an exit code file cannot be understood: {shorten(repr(line))}") from error
-        return cls(index, code, started, ended, word, node)
+        return cls(index, code, ended - hundredths / 100, ended, word, node)
 
     @property
     def told(self) -> bool:
