@@ -279,5 +279,6 @@ def test_kills_at_any_instant_lose_no_output_and_run_nothing_twice(far: Any) -> 
 
 
 @pytest.mark.faults
+@pytest.mark.timeout(1800)
 def test_many_kills_at_any_instant_lose_no_output_and_run_nothing_twice(far: Any) -> None:
     killed_again_and_again(far, 40, random.Random(4))
