@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+
+from simcampaign.sites.runner import PLACEHOLDER
 
 MOUNT = "/mnt"
 """Where a job finds the dated location."""
@@ -62,9 +64,28 @@ def slots_of_others(living: Iterable[Mapping[str, Any]], token: str) -> int:
     return sum(int(each.get(SLOTS_LABEL, 1)) for each in labels if each.get(TOKEN_LABEL) != token)
 
 
-def environment_list(environment: Mapping[str, str]) -> list[str]:
-    """Return an environment as a daemon takes it."""
-    return [f"{name}={value}" for name, value in environment.items()]
+def body_of(array: Mapping[str, Any], line: Sequence[Any], labels: Mapping[str, str]) -> dict[str, Any]:
+    """Return what the daemon is told about a job's container.
+
+    ``array`` is what ``array.json`` says, ``line`` the job's line of ``jobs.jsonl``.
+    """
+    index, job_id, input_path, seeds = line
+    values = {**array["values"], "index": str(index), "job_id": job_id, "input": input_path, "seeds": seeds}
+
+    def fill(text: str) -> str:
+        return PLACEHOLDER.sub(lambda found: values[found[0][1:-1]], text)
+
+    told = {**array["told"], **{name: values[key] for name, key in array["told_each"].items()}}
+    body = {
+        **array["docker"]["container"],
+        "Labels": dict(labels),
+        "Env": [f"{name}={value}" for name, value in told.items()],
+    }
+    if array["command"]:
+        body["Cmd"] = [fill(word) for word in array["command"]]
+    if array["directory"]:
+        body["WorkingDir"] = fill(array["directory"])
+    return body
 
 
 def was_started(state: Mapping[str, Any]) -> bool:

@@ -63,6 +63,7 @@ class Daemon:
             cores=int(info.get("NCPU") or 0),
             memory_bytes=int(info.get("MemTotal") or 0),
             limits_memory=bool(info.get("MemoryLimit")) if controllers is None else "memory" in controllers,
+            limits_swap=bool(info.get("SwapLimit", True)),
             limits_cpus=bool(info.get("CpuCfsQuota")) if controllers is None else "cpu" in controllers,
             cgroup=str(info.get("CgroupVersion") or "1"),
             root=str(info.get("DockerRootDir") or ""),

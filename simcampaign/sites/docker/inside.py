@@ -77,7 +77,10 @@ def _seen(path: str, working_url: str) -> str:
 
 
 def check_resources(resources: Resources, nature: Nature) -> None:
-    """Raise ``SiteError`` if a job needs more than the daemon's host has."""
+    """Raise ``SiteError`` if a job needs more than the daemon's host has, or than the daemon hands out."""
+    if resources.gpus and nature.podman:
+        reason = "podman hands out no GPUs through docker's interface"
+        raise SiteError(f"gpus = {resources.gpus}: {reason}", "use docker with NVIDIA's container toolkit")
     if nature.cores and resources.cores > nature.cores:
         raise SiteError(
             f"cpus = {resources.cores:g}: the host of {nature.title} has {nature.cores} cores", "give fewer"
@@ -103,8 +106,9 @@ def container_of(array: ArraySpec, image: str, options: DockerOptions, nature: N
     if nature.limits_cpus:
         host["NanoCpus"] = round(resources.cores * _NANO)
     if resources.memory_mb and nature.limits_memory:
-        # As much swap as memory means no swap: the limit is one.
-        host["Memory"] = host["MemorySwap"] = resources.memory_mb * _MIB
+        host["Memory"] = resources.memory_mb * _MIB
+        if nature.limits_swap:
+            host["MemorySwap"] = host["Memory"]  # of memory and swap together: no swap
     if resources.gpus:
         host["DeviceRequests"] = [{"Count": resources.gpus, "Capabilities": [["gpu"]]}]
     return {"Image": image, **_user(options.user, nature, host), "HostConfig": host}

@@ -18,6 +18,7 @@ class Nature:
     limits_memory: bool
     """False where memory limits are accepted and then ignored."""
 
+    limits_swap: bool
     limits_cpus: bool
     cgroup: str
     """Version of control groups, 1 or 2."""

@@ -32,10 +32,11 @@ import psutil
 
 from simcampaign.errors import NetworkError, SiteError
 from simcampaign.sites.background import Journal, complain, go_to_background, take_lock
+from simcampaign.sites.docker.cancelled import Cancelled
 from simcampaign.sites.docker.container import (
     SITE_LABEL,
     TOKEN_LABEL,
-    environment_list,
+    body_of,
     is_over,
     labels_of,
     name_of,
@@ -46,8 +47,8 @@ from simcampaign.sites.docker.container import (
     was_started,
 )
 from simcampaign.sites.docker.daemon import Daemon
+from simcampaign.sites.docker.logs import save_log
 from simcampaign.sites.processes import boot_id, look_up
-from simcampaign.sites.runner import PLACEHOLDER
 
 SHORTEST_LOOK = 0.05
 LONGEST_LOOK = 2.0
@@ -59,8 +60,18 @@ RETRY_SECONDS = 1.0
 """How long to pause when the daemon does not answer, or the disk is full."""
 SETTLE_SECONDS = 3.0
 """How long a start that was asked for may take to be seen, once the daemon answers."""
-NAME_ATTEMPTS = 60
-"""How often a job is tried whose name is taken by a container that is still being made."""
+PASSING = (
+    "in use",  # by a container that a request of a runner that was killed is still making
+    "no space left",
+    "resource temporarily unavailable",
+    "cannot allocate memory",
+    "too many open files",
+)
+"""Reasons of a daemon that pass by themselves, in lower case."""
+PASSING_ATTEMPTS = 60
+"""How often a job is tried that is refused for such a reason."""
+MOST_REFUSALS = 60
+"""How many looks in a row a daemon may refuse before the runner gives up and says so."""
 BURST = 4
 """Containers started between two looks."""
 
@@ -75,6 +86,7 @@ class Job:
     """When its container was started; None while that is unknown."""
 
     unsettled_since: float | None = None
+    attempts: int = 0
     reason: str = ""
     message: str = ""
     kill_at: float = math.inf
@@ -96,11 +108,9 @@ class Runner:
         self.jobs: dict[int, Job] = {}
         self.pending: Iterator[list[Any]] = iter(())
         self.next: list[Any] | None = None
-        self.name_attempts = 0
+        self.attempts = self.refusals = 0
         self.over: set[int] = set()
-        self.cancelled: set[int] = set()
-        self.cancelled_all = False
-        self.cancelled_read = 0
+        self.cancelled = Cancelled(directory)
         self.boot, self.booted = boot_id(), psutil.boot_time()
         self.changed = time.monotonic()
         self.cut = False
@@ -127,8 +137,13 @@ class Runner:
                 self._round()
             except (NetworkError, OSError) as error:
                 self._pause(error)
+            except SiteError as error:
+                self.refusals += 1
+                if self.refusals >= MOST_REFUSALS:
+                    raise
+                self._pause(error)
             else:
-                self.cut = False
+                self.cut, self.refusals = False, 0
             if not (self.jobs or self.next or self.journal.unwritten):
                 return
             self._await()
@@ -189,6 +204,9 @@ class Runner:
     def _name(self, index: int) -> str:
         return name_of(self.directory.name, self.array["token"], index)
 
+    def _labels(self, index: int) -> dict[str, str]:
+        return labels_of(self.directory.name, self.array["token"], index, self.site, self.array["job_slots"])
+
     # Starting
 
     def _start_some(self) -> None:
@@ -203,7 +221,7 @@ class Runner:
             free = self.array["slots"] - slots_of_others(living, self.array["token"])
             each = self.array["job_slots"]
             for _ in range(min(free // each - len(self.jobs), BURST)):
-                if not self.next or self.journal.unwritten or self._is_cancelled(self.next[0]):
+                if not self.next or self.journal.unwritten or self.next[0] in self.cancelled:
                     return
                 if not self._begin(self.next):
                     return
@@ -214,11 +232,11 @@ class Runner:
         index: int = line[0]
         job = Job(index, self._name(index))
         try:
-            self.daemon.create(job.name, self._body(line))
+            self.daemon.create(job.name, body_of(self.array, line, self._labels(index)))
         except SiteError as error:
             found = self.daemon.inspect(job.name)
-            if found is None and _is_taken(error) and self.name_attempts < NAME_ATTEMPTS:
-                self.name_attempts += 1  # by a request of a runner that was killed
+            if found is None and _passes(error) and self.attempts < PASSING_ATTEMPTS:
+                self.attempts += 1
                 return False
             if found is None:
                 self._refused(job, f"could not create its container: {error}")
@@ -226,7 +244,7 @@ class Runner:
             if was_started(found["State"]):
                 self.jobs[index] = job  # its mark did not survive a crash of this host; its container did
                 return True
-        self.name_attempts = 0
+        self.attempts = 0
         self._mark(index)
         self.jobs[index] = job
         self._start(job)
@@ -244,6 +262,9 @@ class Runner:
             found = self.daemon.inspect(job.name)
             if found is not None and was_started(found["State"]):
                 return
+            if found is not None and _passes(error) and job.attempts < PASSING_ATTEMPTS:
+                job.attempts, job.unsettled_since = job.attempts + 1, None
+                return
             self._refused(job, f"could not start its container: {error}")
         else:
             self._started(job, time.time())
@@ -255,26 +276,6 @@ class Runner:
 
     def _refused(self, job: Job, message: str) -> None:
         self._end(job, {"time": time.time(), "reason": "not_started", "message": message})
-
-    def _body(self, line: list[Any]) -> dict[str, Any]:
-        """Return what the daemon is told about a job's container."""
-        index, job_id, input_path, seeds = line
-        values = {**self.array["values"], "index": str(index), "job_id": job_id, "input": input_path, "seeds": seeds}
-
-        def fill(text: str) -> str:
-            return PLACEHOLDER.sub(lambda found: values[found[0][1:-1]], text)
-
-        told = {**self.array["told"], **{name: values[key] for name, key in self.array["told_each"].items()}}
-        body = {
-            **self.docker["container"],
-            "Labels": labels_of(self.directory.name, self.array["token"], index, self.site, self.array["job_slots"]),
-            "Env": environment_list(told),
-        }
-        if self.array["command"]:
-            body["Cmd"] = [fill(word) for word in self.array["command"]]
-        if self.array["directory"]:
-            body["WorkingDir"] = fill(self.array["directory"])
-        return body
 
     # Watching
 
@@ -311,7 +312,7 @@ class Runner:
         now = time.monotonic()
         if job.unsettled_since is None:
             job.unsettled_since = now
-        elif now - job.unsettled_since >= SETTLE_SECONDS and self._is_cancelled(job.index):
+        elif now - job.unsettled_since >= SETTLE_SECONDS and job.index in self.cancelled:
             self._not_begun(job)
         elif now - job.unsettled_since >= SETTLE_SECONDS:
             self._start(job)
@@ -323,7 +324,7 @@ class Runner:
 
     def _finish(self, job: Job, state: dict[str, Any]) -> None:
         """Keep a job's log, then write down how it ended."""
-        self._save_log(job)
+        save_log(self.daemon, job.name, self.directory / "out" / f"{job.index}.log")
         began, ended = times(state)
         told = outcome(state, podman=self.docker["podman"], memory_mb=self.array["memory_mb"], booted=self.booted)
         if job.reason:
@@ -332,20 +333,6 @@ class Runner:
         if self.docker["remove"]:
             with contextlib.suppress(SiteError):
                 self.daemon.remove(job.name)
-
-    def _save_log(self, job: Job) -> None:
-        """Save what a job printed; its directory has a whole log or none."""
-        path = self.directory / "out" / f"{job.index}.log"
-        if path.exists():
-            return
-        part = path.with_suffix(".part")
-        with part.open("wb") as file:
-            try:
-                for piece in self.daemon.logs(job.name):
-                    file.write(piece)
-            except SiteError as error:
-                file.write(f"The daemon does not give the log: {error}\n".encode())
-        part.replace(path)
 
     def _end(self, job: Job, told: dict[str, Any]) -> None:
         self.jobs.pop(job.index, None)
@@ -374,39 +361,24 @@ class Runner:
 
     def _obey(self) -> None:
         """Cancel what somebody asked to cancel."""
-        self.cancelled_all = self.cancelled_all or (self.directory / "cancel").exists()
-        self._read_cancelled()
-        while self.next and (self._is_cancelled(self.next[0]) or self.next[0] in self.over):
+        if self.cancelled.look():
+            for index in sorted(self.cancelled.indices - self.over):
+                if 0 <= index < self.array["size"] and not (self.begun / str(index)).exists():
+                    self._not_begun(Job(index, ""))
+        while self.next and (self.next[0] in self.cancelled or self.next[0] in self.over):
             if self.next[0] not in self.over:
                 self._not_begun(Job(self.next[0], ""))
             self.next = next(self.pending, None)
         for job in list(self.jobs.values()):
-            if job.began is not None and self._is_cancelled(job.index):
+            if job.began is not None and job.index in self.cancelled:
                 self._condemn(job, "cancelled", "cancelled while it ran")
-
-    def _read_cancelled(self) -> None:
-        """Read which jobs are cancelled; a line that was torn apart names none."""
-        path = self.directory / "cancel-jobs"
-        if not path.exists() or path.stat().st_size == self.cancelled_read:
-            return
-        data = path.read_bytes()
-        for line in data.splitlines():
-            with contextlib.suppress(ValueError, TypeError):
-                self.cancelled.update(map(int, json.loads(line)))
-        self.cancelled_read = len(data)
-        for index in sorted(self.cancelled - self.over):
-            if 0 <= index < self.array["size"] and not (self.begun / str(index)).exists():
-                self._not_begun(Job(index, ""))
-
-    def _is_cancelled(self, index: int) -> bool:
-        return self.cancelled_all or index in self.cancelled
 
     def _not_begun(self, job: Job) -> None:
         self._end(job, {"time": time.time(), "reason": "cancelled", "message": "cancelled before it was started"})
 
 
-def _is_taken(error: SiteError) -> bool:
-    return "in use" in str(error).lower()
+def _passes(error: SiteError) -> bool:
+    return any(reason in str(error).lower() for reason in PASSING)
 
 
 def main(arguments: list[str]) -> None:

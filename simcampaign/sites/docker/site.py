@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import importlib.util
 import json
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from pydantic import TypeAdapter, ValidationError
 
-from simcampaign.errors import ConfigError, SiteError
+from simcampaign.errors import ConfigError, NetworkError, SiteError
 from simcampaign.jobs import ArrayReport, ArraySpec
 from simcampaign.mistakes import explain
 from simcampaign.places import data_folder
@@ -149,20 +150,23 @@ class DockerSite(DetachedSite):
 
     def clean(self, remote_id: str) -> None:
         """Remove the site's own files of an array that is over, and its containers if that was asked for."""
-        name = split_remote_id(remote_id)[1]
-        remove = self.settings.remove
         super().clean(remote_id)
-        kept = [
-            each["Id"]
-            for each in self._daemon.containers(f"{ARRAY_LABEL}={name}", ended=True)
-            if (each.get("Labels") or {}).get(SITE_LABEL) == site_label(self.root)
-        ]
-        if remove:
-            for container in kept:
+        name = split_remote_id(remote_id)[1]
+        if self.settings.remove:
+            for container in self._containers(name):
                 self._daemon.remove(container)
-        elif kept:
-            what = f"{len(kept)} container{'s' if len(kept) > 1 else ''} of array {name}"
-            logger.info("%s kept; to remove: docker container prune --filter label=%s=%s", what, ARRAY_LABEL, name)
+            return
+        with contextlib.suppress(SiteError, NetworkError):
+            kept = len(self._containers(name))
+            if kept:
+                what = f"{kept} container{'s' if kept > 1 else ''} of array {name}"
+                logger.info("%s kept; to remove: docker container prune --filter label=%s=%s", what, ARRAY_LABEL, name)
+
+    def _containers(self, name: str) -> list[str]:
+        """Return the ids of an array's containers."""
+        found = self._daemon.containers(f"{ARRAY_LABEL}={name}", ended=True)
+        mine = site_label(self.root)
+        return [each["Id"] for each in found if (each.get("Labels") or {}).get(SITE_LABEL) == mine]
 
     def doctor(self) -> Iterator[Finding]:
         """Look whether containers can run here: the daemon, what it can keep to, and the disks."""
