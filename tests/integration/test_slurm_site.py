@@ -393,14 +393,13 @@ def test_a_job_over_its_memory_ran_out_of_memory(tmp_path: Path) -> None:
     with running(nodes=1, cgroups=True):
         site = new_site(tmp_path)
         take = f'{sys.executable} -c "x = bytearray(400_000_000)"; exit 5'
-        tried = run(site, an_array(take, resources=Resources(memory_mb=50)))[0]
-        ranks = run(site, an_array(f"{take}", resources=Resources(memory_mb=50, ranks=2)))[0]
-        killed = run(
-            site,
-            an_array("", command=(sys.executable, "-c", "bytearray(400_000_000)"), resources=Resources(memory_mb=50)),
-        )[0]
-    assert tried.exit_code == 5
-    assert outcome(killed) == outcome(ranks) == (JobState.FAILED, Cause.OUT_OF_MEMORY)
+        hidden = run(site, an_array(take, resources=Resources(memory_mb=50)))[0]
+        alone = an_array("", command=(sys.executable, "-c", "bytearray(400_000_000)"))
+        killed = run(site, replace(alone, resources=Resources(memory_mb=50, ranks=2)))[0]
+        fails = run(site, an_array("exit 5", resources=Resources(memory_mb=50)))[0]
+    assert (*outcome(hidden), hidden.exit_code) == (JobState.FAILED, Cause.OUT_OF_MEMORY, 5)
+    assert (*outcome(killed), killed.exit_code) == (JobState.FAILED, Cause.OUT_OF_MEMORY, 137)
+    assert (*outcome(fails), fails.exit_code) == (JobState.FAILED, Cause.APPLICATION, 5)
 
 
 def test_a_cluster_is_used_over_ssh(cluster: SlurmCluster, tmp_path: Path) -> None:

@@ -40,7 +40,6 @@ class About:
     """What is to be known of an array for as long as its files are there."""
 
     size: int
-    ranks: int
     limit_seconds: float | None
 
     @classmethod
@@ -48,7 +47,7 @@ class About:
         """Read ``about.json``. Raises ``SiteError`` if it is something else."""
         try:
             fields = json.loads(data)
-            return cls(int(fields["size"]), int(fields["ranks"]), fields["limit_seconds"])
+            return cls(int(fields["size"]), fields["limit_seconds"])
         except (ValueError, KeyError, TypeError) as error:
             raise SiteError(f"the description of array {name} on the cluster cannot be read") from error
 
@@ -64,7 +63,7 @@ def array_files(array: ArraySpec, options: ClusterOptions, script: str, where: s
     ``where`` is where its jobs are started if the array does not say. Raises ``SiteError`` for what no shell can tell
     a job.
     """
-    about = About(len(array.jobs), array.resources.ranks, array.resources.timeout_seconds)
+    about = About(len(array.jobs), array.resources.timeout_seconds)
     yield "about.json", json.dumps(asdict(about)).encode()
     yield "job.sh", _encode(script)
     yield "task.sh", shell_file("task.sh").encode()

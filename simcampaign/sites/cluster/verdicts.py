@@ -56,12 +56,12 @@ class End:
     def certain(self, about: About, cancelled: bool) -> bool:
         """Tell whether the exit code says it all.
 
-        It does not if a signal came from outside, or may have: a command that was told to end may end with 0. Nor, for
-        several ranks, if a launcher put its own code in place of that of a rank that was killed.
+        It does not if a signal came from outside, or may have: a command that was told to end may end with 0, and a
+        script or launcher whose program ran out of memory with any code.
         """
         if self.told or self.suspicious(about, cancelled):
             return False
-        return self.code == 0 or self.word == _REFUSED or (self.code < _SIGNALLED and about.ranks == 1)
+        return self.code == 0 or self.code in _START_MESSAGES or self.word == _REFUSED
 
     def suspicious(self, about: About, cancelled: bool) -> bool:
         """Tell whether the job ended as its time was up, or when it was to be cancelled."""

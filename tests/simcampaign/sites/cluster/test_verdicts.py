@@ -13,7 +13,7 @@ from simcampaign.sites.cluster.verdicts import End, of_end, without_end
 
 slurm = Slurm()
 FAILED, CANCELLED, FINISHED, LOST = JobState.FAILED, JobState.CANCELLED, JobState.FINISHED, JobState.LOST
-ABOUT = About(10, 1, 600.0)
+ABOUT = About(10, 600.0)
 
 
 def end(code: int, word: str = "-", seconds: int = 5) -> End:
@@ -89,14 +89,14 @@ def test_a_job_without_exit_code_is_never_finished(
     assert verdict(without_end(3, seen, True, cancelled)) == expected
 
 
-def test_only_a_plain_exit_code_is_believed_at_once() -> None:
+def test_only_success_and_a_missing_program_are_believed_at_once() -> None:
     assert end(0).certain(ABOUT, cancelled=False)
-    assert end(3).certain(ABOUT, cancelled=False)
+    assert end(127).certain(ABOUT, cancelled=False)
     assert not end(0).certain(ABOUT, cancelled=True)
     assert not end(0, seconds=599).certain(ABOUT, cancelled=False)
     assert not end(0, "TERM").certain(ABOUT, cancelled=False)
     assert not end(137).certain(ABOUT, cancelled=False)
-    assert not end(3).certain(About(10, 2, None), cancelled=False), "a launcher may hide a rank that was killed"
+    assert not end(3).certain(ABOUT, cancelled=False), "a launcher may hide a rank that was killed for its memory"
 
 
 @pytest.mark.parametrize("line", ["", "3 0 1 2 -", "x 0 1 2 - n1", "3 0 1 2 - n1 more"])
