@@ -29,8 +29,8 @@ class Pace:
         self._interval = poll_seconds
 
     def news(self) -> None:
-        """Ask sooner: something was cancelled, or two witnesses disagree."""
-        self._interval = min(_SOON, self._poll)
+        """Ask sooner, at once if nothing was asked yet: something was cancelled, or two witnesses disagree."""
+        self._interval = min(_SOON, self._poll) if self._asked else 0.0
 
     def arrived(self) -> None:
         """Take note of an array that was not known before."""
@@ -52,7 +52,7 @@ class Pace:
         """Take note of a question."""
         self._last = self._clock()
         self._asked.append(self._last)
-        self._interval = min(self._interval * 2, self._poll)
+        self._interval = min(max(self._interval, _SOON / 2) * 2, self._poll)
 
     def accounted(self) -> None:
         """Take note of a question to accounting, which is put between those to the scheduler."""

@@ -6,7 +6,7 @@ import math
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from simcampaign.errors import NetworkError, SiteError, shorten
@@ -108,6 +108,8 @@ class Watch:
         self.pace = Pace(poll_seconds, eager=not host.shared, clock=clock)
         self._arrays: dict[str, Watched] = {}
         self._may_account = False
+        self._puzzled = False
+        """True if a new doubt arose in the last round."""
         self._lock = threading.RLock()
 
     def status(self, cursors: Mapping[str, str]) -> Mapping[str, ArrayReport]:
@@ -117,14 +119,25 @@ class Watch:
             present = [each for each in watched.values() if each is not None]
             for each in present:
                 self._rewind(each, cursors[each.remote_id])
-            found, problem = self._look(present)
-            if isinstance(problem, SiteError):
-                raise problem
             reports = {key: ArrayReport(cursor, known=watched[key] is not None) for key, cursor in cursors.items()}
-            reports |= {each.remote_id: self._report(each, found[each.name]) for each in present if each.name in found}
+            problem = self._round(reports, present)
+            if problem is None and self._puzzled and self.pace.due_in() <= 0:
+                problem = self._round(reports, [each for each in present if reports[each.remote_id].known])
             if problem is not None and not any(each.changes for each in reports.values()):
                 raise problem  # if exit codes told something, the scheduler's silence can wait
             return reports
+
+    def _round(self, reports: dict[str, ArrayReport], present: Sequence[Watched]) -> Problem:
+        """Look at arrays once and add what changed to the reports; returns what was wrong with the answer."""
+        self._puzzled = False
+        found, problem = self._look(present)
+        if isinstance(problem, SiteError):
+            raise problem
+        for each in present:
+            if each.name in found:
+                before, after = reports[each.remote_id], self._report(each, found[each.name])
+                reports[each.remote_id] = replace(after, changes=[*before.changes, *after.changes])
+        return problem
 
     def _rewind(self, watched: Watched, cursor: str) -> None:
         """Make the array's ``told`` what the cursor says; mostly it does already."""
@@ -268,7 +281,8 @@ class Watch:
         watched.doubts = {index: doubt for index, doubt in watched.doubts.items() if index not in reports}
         ended = told.ended | reports.keys()
         running = {index for index, seen in watched.seen.items() if seen.state is JobState.RUNNING} | files.started
-        begun = [index for index in sorted(running - ended - told.running) if 0 <= index < watched.about.size]
+        begun = sorted(running - ended - told.running - files.ends.keys())
+        begun = [index for index in begun if 0 <= index < watched.about.size]
         if not (begun or reports):
             return ArrayReport(watched.text)
         watched.told = Told(ended, (told.running | set(begun)) - ended)
@@ -301,6 +315,7 @@ class Watch:
         """Return the report on a job if the witnesses agree, or there is nothing more to wait for."""
         if index not in watched.doubts:
             watched.doubts[index] = Doubt(self._clock())
+            self._puzzled = True
             self.pace.news()
         doubt = watched.doubts[index]
         age = self._clock() - doubt.since

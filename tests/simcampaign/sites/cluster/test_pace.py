@@ -57,7 +57,7 @@ def test_a_new_array_is_looked_at_soon_where_nothing_else_tells_of_its_end() -> 
     clock = Clock()
     pace = Pace(20.0, True, clock)
     pace.arrived()
-    assert asked_in(40.0, pace, clock)[:3] == [0.0, 4.0, 12.0]
+    assert asked_in(40.0, pace, clock)[:3] == [0.0, 2.0, 6.0]
 
 
 def test_a_person_may_have_the_cluster_asked_more_often() -> None:
