@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import os
 import random
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import psutil
 import pytest
@@ -17,120 +14,46 @@ import sqlalchemy as sa
 
 from simcampaign import api
 from simcampaign.engine.owner import identity
-from simcampaign.errors import ConfigError
 from simcampaign.ledger import ArrayState, Ledger, Requests
 from simcampaign.ledger.schema import arrays
 from tests.simcampaign.api.conftest import sh
-
-NURSERY = Path(__file__).with_name("nursery.py")
-
-
-class Nursery:
-    """Starts processes that use the API, and kills them."""
-
-    def __init__(self) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, str(NURSERY)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
-        )
-        assert self._read() == "ready"
-
-    def _read(self) -> str:
-        assert self._process.stdout is not None
-        return self._process.stdout.readline().strip()
-
-    def run(self, code: str, kill_after: float | None = None) -> tuple[int, float]:
-        """Run code in a new process; returns its exit code, and seconds."""
-        assert self._process.stdin is not None
-        self._process.stdin.write(json.dumps({"code": code, "kill_after": kill_after}) + "\n")
-        answer: dict[str, Any] = json.loads(self._read())
-        return answer["code"], answer["seconds"]
-
-    def close(self) -> None:
-        assert self._process.stdin is not None
-        self._process.stdin.close()
-        self._process.wait(30)
+from tests.simcampaign.api.killing import Nursery, Submitters
 
 
 @pytest.fixture
-def nursery() -> Iterator[Nursery]:
+def submitters() -> Iterator[Submitters]:
     nursery = Nursery()
-    yield nursery
+    yield Submitters(nursery, "local")
     nursery.close()
 
 
-def code(name: str, call: str, jobs: int = 3) -> str:
-    """Submit an array whose jobs note that they ran."""
-    notes = Path(f"notes-{name}").absolute()
-    act = f'echo "$(cat n)" >> {notes}; cat m > out'
-    return f"""
-simulations = [
-    api.Simulation(["sh", "-c", {act!r}], {{"n": str(index).encode(), "m": b"made in memory", "own.sh": "sites.toml"}})
-    for index in range({jobs})
-]
-api.{call.format(name=name)}
-"""
-
-
-SUBMIT = 'run_many_async(simulations, "local", job_name="{name}", environment={{"A": "b"}})'
 RUN = 'run_many(simulations, "local", "results-{name}", job_name="{name}", environment={{"A": "b"}}, verbose=False)'
 
 
-def noted(name: str) -> list[str]:
-    path = Path(f"notes-{name}")
-    return sorted(path.read_text().split()) if path.exists() else []
-
-
-def submit_with_kills(nursery: Nursery, name: str, dice: random.Random, longest: float) -> int:
-    """Submit, killed once; then have it found by another process, or submitted by the same call again."""
-    ended, _ = nursery.run(code(name, SUBMIT), kill_after=dice.uniform(0, longest))
-    try:
-        array = api.get_job_array(name, "local")
-    except ConfigError:  # nothing was written down yet
-        array = None
-    if array is None or dice.random() < 0.5:
-        assert nursery.run(code(name, SUBMIT))[0] == 0
-        array = api.get_job_array(name, "local")
-    assert array.wait(timeout_in_seconds=60) == "finished", array.exception()
-    assert noted(name) == ["0", "1", "2"]
-    assert array.logs() == ["", "", ""]
-    array.delete()
-    return int(ended == -9)
-
-
-def kill_submitters(nursery: Nursery, seed: int, kills: int) -> None:
-    dice = random.Random(seed)
-    _, usual = nursery.run(code("usual", SUBMIT))
-    api.get_job_array("usual").wait()
-    done = number = 0
-    while done < kills:
-        number += 1
-        done += submit_with_kills(nursery, f"k{number}", dice, usual * 1.1)
-    assert noted("usual") == ["0", "1", "2"]
-
-
 @pytest.mark.timeout(600)
-def test_submitters_killed_at_random_instants_start_every_job_exactly_once(nursery: Nursery) -> None:
-    kill_submitters(nursery, seed=3, kills=15)
+def test_submitters_killed_at_random_instants_start_every_job_exactly_once(submitters: Submitters) -> None:
+    submitters.kill(seed=3, kills=15)
 
 
 @pytest.mark.faults
 @pytest.mark.timeout(1800)
-def test_submitters_killed_at_many_random_instants_start_every_job_exactly_once(nursery: Nursery) -> None:
-    kill_submitters(nursery, seed=50, kills=150)
+def test_submitters_killed_at_many_random_instants_start_every_job_exactly_once(submitters: Submitters) -> None:
+    submitters.kill(seed=50, kills=150)
 
 
 @pytest.mark.timeout(600)
-def test_a_run_that_is_killed_again_and_again_goes_on_where_it_was(nursery: Nursery) -> None:
+def test_a_run_that_is_killed_again_and_again_goes_on_where_it_was(submitters: Submitters) -> None:
     """The same call takes the job up again; a run that was killed after its very end is told of its folder."""
     dice = random.Random(8)
     kills = number = 0
     while kills < 10:
         number += 1
         name = f"r{number}"
-        while (ended := nursery.run(code(name, RUN), kill_after=dice.uniform(0, 0.4))[0]) == -9:
+        call = submitters.code(name, RUN)
+        while (ended := submitters.nursery.run(call, kill_after=dice.uniform(0, 0.4))[0]) == -9:
             kills += 1
         assert ended == 0 or api.get_job_array(name).is_archived
-        assert noted(name) == ["0", "1", "2"]
+        assert submitters.ran(name) == ["0", "1", "2"]
         for index in range(3):
             assert Path(f"results-{name}/job_{index:04d}/out").read_text() == "made in memory"
 
