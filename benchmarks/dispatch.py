@@ -1,10 +1,11 @@
-"""Dispatch of jobs that do nothing: the local site against ``xargs`` and a bare ``posix_spawn`` loop.
+"""Dispatch of jobs that do nothing: the local site against other launchers and a bare ``posix_spawn`` loop.
 
-    python -m benchmarks.dispatch [--jobs 2000] [--slots 2] [--rounds 5]
+    python -m benchmarks.dispatch [--jobs 2000] [--slots 2] [--rounds 5] [--no-peer]
 
-All three run the same program the same number of times, as many at once, in turns on the same host. The time of the
-local site goes from ``submit`` to the report of the last job's end, so that it holds the start of the runner, and a log
-file and two lines of journal per job. Goal: within 1 ms per job of the spawn loop.
+All run the same program, as many at once, in turns on the same host. The time of the local site goes from ``submit`` to
+the report of the last job's end, so that it holds the start of the runner, and a log file and two lines of journal per
+job. That of HyperQueue, Parsl and submitit goes from the making of their executor to the end of the last job; what they
+need for one job is so much that some are given fewer. Goal: within 1 ms per job of the spawn loop.
 """
 
 from __future__ import annotations
@@ -22,10 +23,12 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.peer import PeerUnavailable, environment
 from simcampaign.jobs import ArraySpec, JobSpec, JobState
 from simcampaign.sites.local import LocalSite
 
 GOAL_MS = 1.0
+FLOOR, OURS = "posix_spawn loop", "local site"
 
 
 def spawn_loop(program: str, jobs: int, slots: int, _root: Path) -> None:
@@ -59,25 +62,57 @@ def local_site(program: str, jobs: int, slots: int, root: Path) -> None:
             time.sleep(0.02)  # as an engine does: one look for many jobs
 
 
+def parallel(program: str, jobs: int, slots: int, _root: Path) -> None:
+    if shutil.which("parallel") is None:
+        raise PeerUnavailable("it is not installed (Debian: apt-get install parallel)")
+    lines = "\n".join(map(str, range(jobs)))
+    command = ["parallel", "--will-cite", f"-j{slots}", "-n1", program]
+    subprocess.run(command, input=lines, text=True, check=True)
+
+
 WAYS: dict[str, Callable[[str, int, int, Path], None]] = {
-    "posix_spawn loop": spawn_loop,
+    FLOOR: spawn_loop,
     "xargs": xargs,
-    "local site": local_site,
+    OURS: local_site,
 }
 
+LAUNCHERS = {"HyperQueue": 2000, "Parsl": 2000, "submitit": 40}
+"""The peers of ``launchers.py``, and the most jobs that each is given."""
 
-def measure(jobs: int, slots: int, rounds: int) -> dict[str, list[float]]:
-    """Return seconds of wall time per way and round, the ways taking turns."""
+PEERS = ("GNU parallel", *LAUNCHERS)
+
+
+def measure_way(name: str, program: str, jobs: int, slots: int, root: Path) -> float:
+    """Return milliseconds of wall time per job of one round. Raises ``PeerUnavailable``."""
+    if name in LAUNCHERS:
+        jobs = min(jobs, LAUNCHERS[name])
+        words = [name, program, str(jobs), str(slots), str(root)]
+        launch = [str(environment()), "-W", "ignore", Path(__file__).with_name("launchers.py"), *words]
+        done = subprocess.run(launch, check=False, capture_output=True, text=True)
+        if done.returncode:
+            raise PeerUnavailable(done.stderr.strip().rpartition("\n")[2])
+        return float(done.stdout.splitlines()[-1]) / jobs * 1000
+    before = time.perf_counter()
+    {**WAYS, "GNU parallel": parallel}[name](program, jobs, slots, root)
+    return (time.perf_counter() - before) / jobs * 1000
+
+
+def measure(jobs: int, slots: int, rounds: int, peers: bool) -> tuple[dict[str, list[float]], dict[str, str]]:
+    """Return milliseconds per job of each way and round, the ways taking turns, and why a peer has none."""
     program = shutil.which("true")
     assert program is not None
-    seconds: dict[str, list[float]] = {name: [] for name in WAYS}
+    taken: dict[str, list[float]] = {name: [] for name in (*WAYS, *(PEERS if peers else ()))}
+    absent: dict[str, str] = {}
     for _ in range(rounds):
-        for name, way in WAYS.items():
+        for name, each in taken.items():
+            if name in absent:
+                continue
             with tempfile.TemporaryDirectory() as root:
-                before = time.perf_counter()
-                way(program, jobs, slots, Path(root))
-                seconds[name].append(time.perf_counter() - before)
-    return seconds
+                try:
+                    each.append(measure_way(name, program, jobs, slots, Path(root)))
+                except PeerUnavailable as error:
+                    absent[name] = str(error)
+    return {name: each for name, each in taken.items() if each}, absent
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -86,18 +121,23 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--jobs", type=int, default=2000, help="jobs per round")
     parser.add_argument("--slots", type=int, default=2, help="jobs at once")
     parser.add_argument("--rounds", type=int, default=5, help="rounds; medians are shown")
+    parser.add_argument("--peer", action=argparse.BooleanOptionalAction, default=True, help="measure the peers, too")
     options = parser.parse_args(argv)
-    seconds = measure(options.jobs, options.slots, options.rounds)
-    milliseconds = {name: statistics.median(each) / options.jobs * 1000 for name, each in seconds.items()}
-    floor = milliseconds["posix_spawn loop"]
+    taken, absent = measure(options.jobs, options.slots, options.rounds, options.peer)
+    milliseconds = {name: statistics.median(each) for name, each in taken.items()}
+    floor, ours = milliseconds[FLOOR], milliseconds[OURS]
     table = Table(title=f"{options.jobs} × true, {options.slots} at once, median of {options.rounds} rounds")
-    for heading in ("", "ms per job", "× spawn loop", "ms above it"):
+    for heading in ("", "jobs", "ms per job", "× spawn loop", "ms above it", "× local site"):
         table.add_column(heading, justify="right" if heading else "left")
     for name, each in milliseconds.items():
-        table.add_row(name, f"{each:.3f}", f"{each / floor:.2f}", f"{each - floor:+.3f}")
-    console = Console()
+        jobs = min(options.jobs, LAUNCHERS.get(name, options.jobs))
+        figures = f"{each:.3f}", f"{each / floor:.2f}", f"{each - floor:+.3f}", f"{each / ours:.2f}"
+        table.add_row(name, str(jobs), *figures)
+    console = Console(width=100)
     console.print(table)
-    above = milliseconds["local site"] - floor
+    for name, why in absent.items():
+        console.print(f"{name} was not measured: {why}")
+    above = ours - floor
     console.print(f"Goal, within {GOAL_MS:g} ms of the spawn loop: {'met' if above <= GOAL_MS else 'missed'}")
 
 

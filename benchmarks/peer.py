@@ -1,4 +1,4 @@
-"""The peer of the plan benchmark, in a virtual environment of its own that is made when it is first asked."""
+"""Peers of benchmarks, in a virtual environment of their own that is made when one of them is first asked."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ print(json.dumps({"cpu": time.process_time() - cpu, "found": len(found)}))
 
 
 class PeerUnavailable(Exception):  # noqa: N818 - not being there is no error of ours
-    """The peer cannot be installed here."""
+    """A peer cannot be installed here."""
 
 
 def ask_peer(question: Mapping[str, Any]) -> dict[str, Any]:
@@ -57,19 +57,19 @@ def ask_peer(question: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def environment() -> Path:
-    """Return the Python of the peer's environment, after making it if these pins have none yet."""
+    """Return the Python of the peers' environment, after making it if these pins have none yet."""
     if sys.version_info >= (3, 12):
-        raise PeerUnavailable("it needs pandas 1, which has no wheels beyond Python 3.11")
+        raise PeerUnavailable("one of the peers needs pandas 1, which has no wheels beyond Python 3.11")
     folder = cache_folder() / "peers" / hashlib.sha256(PINS.read_bytes()).hexdigest()[:12]
     python = folder / "bin" / "python"
     if not python.exists():
-        print(f"Setting up {PEER} in {folder} (once)", flush=True)
+        print(f"Setting up the peers in {folder} (once)", flush=True)
         draft = folder.with_name(f"{folder.name}.new")
         venv.create(draft, clear=True, with_pip=True)
         install = ["-m", "pip", "install", "-q", "--disable-pip-version-check", "--no-deps", "--require-hashes"]
         done = subprocess.run([draft / "bin" / "python", *install, "-r", PINS], check=False)
         if done.returncode:
             shutil.rmtree(draft)
-            raise PeerUnavailable("pip could not install it, see above")
+            raise PeerUnavailable("pip could not install them, see above")
         draft.rename(folder)
     return python

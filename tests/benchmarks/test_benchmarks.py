@@ -12,6 +12,7 @@ import pytest
 
 from benchmarks import __main__ as every
 from benchmarks import dispatch, overhead, plan, storage
+from benchmarks.peer import PeerUnavailable
 
 FACTOR = r"\d+(\.\d+)?"
 
@@ -43,11 +44,24 @@ def test_plan_manifest_holds_half_of_the_files() -> None:
 
 
 def test_dispatch_prints_its_ratios(capsys: pytest.CaptureFixture[str]) -> None:
-    dispatch.main(["--jobs", "5", "--rounds", "1"])
+    dispatch.main(["--jobs", "5", "--rounds", "1", "--no-peer"])
     printed = capsys.readouterr().out
     for way in dispatch.WAYS:
-        assert re.search(rf"{way}\D+{FACTOR}\D+{FACTOR}", printed), printed
+        assert re.search(rf"{way}\D+5\D+{FACTOR}\D+{FACTOR}", printed), printed
     assert "Goal" in printed
+
+
+def test_dispatch_says_which_peers_are_not_there(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unavailable() -> Path:
+        raise PeerUnavailable("no network today")
+
+    monkeypatch.setattr(dispatch, "environment", unavailable)
+    dispatch.main(["--jobs", "3", "--rounds", "2"])
+    printed = capsys.readouterr().out
+    for name in dispatch.LAUNCHERS:
+        assert f"{name} was not measured: no network today" in printed
 
 
 def test_storage_prints_its_ratios(capsys: pytest.CaptureFixture[str]) -> None:
