@@ -87,7 +87,7 @@ def measure_way(name: str, program: str, jobs: int, slots: int, root: Path) -> f
     if name in LAUNCHERS:
         jobs = min(jobs, LAUNCHERS[name])
         words = [name, program, str(jobs), str(slots), str(root)]
-        launch = [str(environment()), "-W", "ignore", Path(__file__).with_name("launchers.py"), *words]
+        launch = [str(environment()), "-W", "ignore", str(Path(__file__).with_name("launchers.py")), *words]
         done = subprocess.run(launch, check=False, capture_output=True, text=True)
         if done.returncode:
             raise PeerUnavailable(done.stderr.strip().rpartition("\n")[2])
