@@ -23,7 +23,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,22 +31,24 @@ if TYPE_CHECKING or __package__:
     from simcampaign.sites import arraydir, runner
     from simcampaign.sites.arraydir import DeskError
     from simcampaign.sites.background import take_lock
-    from simcampaign.sites.processes import lives, processes
+    from simcampaign.sites.deskhealth import doctor
+    from simcampaign.sites.orders import PLACEHOLDER
+    from simcampaign.sites.processes import lives
 else:  # run as a program, beside copies of these
     import arraydir
     import runner
     from arraydir import DeskError
     from background import take_lock
-    from processes import lives, processes
+    from deskhealth import doctor
+    from orders import PLACEHOLDER
+    from processes import lives
 
-FILES = ("desk.py", "arraydir.py", *runner.FILES)
+FILES = ("desk.py", "arraydir.py", "deskhealth.py", *runner.FILES)
 """What must lie in one directory for it to run."""
 START_SECONDS = 60.0
 """A host that needs longer than this to start one Python process is not usable."""
 ALONE = ("-E", "-s", "-S")
 """Python's options for programs that see only what lies beside them, and start fast."""
-SPARE_BYTES = 100 * 2**20
-"""A disk with less room than this is not fit for jobs."""
 
 
 def answer(root: Path, request: Mapping[str, Any]) -> dict[str, Any]:
@@ -91,7 +93,7 @@ def resolve(description: Mapping[str, Any], path: str | None) -> list[str]:
     program, *arguments = description["command"]
     for key, value in description["values"].items():
         program = program.replace("{" + key + "}", value)
-    if runner.PLACEHOLDER.search(program) or ("/" in program and program[0] != "/" and description["directory"]):
+    if PLACEHOLDER.search(program) or ("/" in program and program[0] != "/" and description["directory"]):
         return list(description["command"])  # differs from job to job: each is seen when it starts
     folders = os.environ.get("PATH", os.defpath) if path is None else path
     cwd = _cwd(description)
@@ -340,52 +342,6 @@ def _wake_runner(directory: Path) -> None:
     if len(words) == 2 and lives(int(words[0]), int(words[1])):
         with contextlib.suppress(ProcessLookupError):
             os.kill(int(words[0]), signal.SIGUSR1)
-
-
-# Health
-
-
-def doctor(root: Path, request: Mapping[str, Any]) -> dict[str, Any]:
-    """Look whether jobs can run here: ``[[subject, fine or null, detail], …]``."""
-    cores = os.cpu_count() or 1
-    slots = request["slots"] or cores
-    version = ".".join(map(str, sys.version_info[:3]))
-    findings: list[tuple[str, bool | None, str]] = [
-        ("python", sys.version_info >= (3, 9), f"Python {version}, {sys.executable}"),
-        ("slots", None if slots > cores else True, f"{slots} for jobs, on {cores} cores"),
-        _memory(),
-    ]
-    for subject, folder in (("root", root), ("scratch", Path(os.path.expanduser(request["scratch"])))):  # noqa: PTH111
-        findings.extend(_room(subject, folder))
-    return {"host": socket.gethostname(), "findings": findings}
-
-
-def _memory() -> tuple[str, bool | None, str]:
-    if not processes():
-        return "memory", None, "there is no /proc here, so memory limits of jobs are not kept"
-    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    return "memory", True, f"{total // 2**20} MiB; limits of jobs are kept by looking every second"
-
-
-def _room(subject: str, folder: Path) -> Iterator[tuple[str, bool | None, str]]:
-    """Try to write, rename, lock and remove a file in a folder, as arrays and jobs will."""
-    trial = folder / f".try-{arraydir.unique()}"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        trial.mkdir()
-        try:
-            arraydir.write(trial / "file", ["x"])
-            (trial / "file").rename(trial / "renamed")
-            os.close(take_lock(str(trial)) or os.open(os.devnull, os.O_RDONLY))
-        finally:
-            shutil.rmtree(trial)
-        free = shutil.disk_usage(folder).free
-    except OSError as error:
-        yield subject, False, f"{folder} cannot be written to: {error.strerror}; make it writable, or give another one"
-        return
-    yield subject, True, f"{folder} can be written to and locked"
-    detail = f"{free // 2**20} MiB free in {folder}"
-    yield f"disk of {subject}", free >= SPARE_BYTES, detail if free >= SPARE_BYTES else f"{detail}; make room"
 
 
 # Here and there

@@ -30,16 +30,15 @@ import errno
 import json
 import math
 import os
-import re
 import select
 import signal
 import sys
 import time
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING or __package__:
     from simcampaign.sites.background import Journal, complain, go_to_background, take_lock
+    from simcampaign.sites.orders import Lines, limits, order, own
     from simcampaign.sites.processes import (
         MARK,
         Job,
@@ -54,12 +53,12 @@ if TYPE_CHECKING or __package__:
     from simcampaign.sites.slots import SLOT_DESCRIPTOR, Slots
 else:  # run as a program: beside copies, or sources, of these
     from background import Journal, complain, go_to_background, take_lock
+    from orders import Lines, limits, order, own
     from processes import MARK, Job, Process, adopt_orphans, boot_id, carries, lives, look_up, processes
     from slots import SLOT_DESCRIPTOR, Slots
 
-FILES = ("runner.py", "background.py", "processes.py", "slots.py")
+FILES = ("runner.py", "background.py", "orders.py", "processes.py", "slots.py")
 """What must lie in one directory for it to run."""
-PLACEHOLDER = re.compile(r"\{(?:input|output|seeds|index|job_id|model|image|working)\}")
 GRAIN_SECONDS = 0.05
 """How often a tree that is being killed is looked at."""
 ADOPTED_SECONDS = 0.2
@@ -79,28 +78,6 @@ USAGE_BYTES = 1 if sys.platform == "darwin" else 1024
 """Unit of the kernel's peak memory."""
 
 
-class Lines:
-    """The lines of ``jobs.jsonl``: ``[index, job id, input path, seeds]``, and what a job has of its own, if anything.
-
-    They are read as they are needed, to stay small. After the last one there may be more later.
-    """
-
-    def __init__(self, directory: str) -> None:
-        self.file = open(os.path.join(directory, "jobs.jsonl"), "rb")  # noqa: SIM115 - for as long as the runner lives
-
-    def __iter__(self) -> Iterator[list[Any]]:
-        return self
-
-    def __next__(self) -> list[Any]:
-        start = self.file.tell()
-        line = self.file.readline()
-        if not line.endswith(b"\n"):
-            self.file.seek(start)
-            raise StopIteration
-        job: list[Any] = json.loads(line)
-        return job
-
-
 class Runner:
     """Runs the jobs of one array in their order."""
 
@@ -108,8 +85,6 @@ class Runner:
         self.directory, self.lock = directory, lock
         with open(os.path.join(directory, "array.json"), encoding="utf-8") as file:
             self.array = json.load(file)
-        self.timeout = self.array["timeout_seconds"]
-        self.memory_limit = (self.array["memory_mb"] or 0) * 2**20
         self.inherited = dict(os.environ)
         self.journal = Journal(os.path.join(directory, "journal"))
         self.running: dict[int, Job] = {}
@@ -118,8 +93,9 @@ class Runner:
         os.set_blocking(ringer, False)
         self._listen(ringer)
         places = os.path.join(directory, os.pardir, os.pardir, "slots")
-        self.slots = Slots(places, self.array["slots"], self.array.get("job_slots", 1), ringer)
-        self.folder = self.array.get("directory", "")  # older arrays have neither
+        self.slots = Slots(
+            places, self.array["slots"], self.array.get("job_slots", 1), ringer
+        )  # older arrays have none
         self.over: set[int] = set()
         self.lines = Lines(directory)
         self.open = bool(self.array.get("open"))
@@ -192,13 +168,13 @@ class Runner:
         self.journal.record({"event": "runner", "pid": os.getpid(), "boot": boot_id(), "time": time.time()})
         logs = {int(name[:-4]) for name in os.listdir(os.path.join(self.directory, "out")) if name[:-4].isdigit()}
         begun = (set(started) | logs) - ended
-        own = {job[0]: _own(job) for job in Lines(self.directory) if job[0] in begun} if begun and self.open else {}
+        mine = {job[0]: own(job) for job in Lines(self.directory) if job[0] in begun} if begun and self.open else {}
         for index in sorted(begun):
-            self._adopt(index, own.get(index, {}), *started.get(index, ("", {})))
+            self._adopt(index, mine.get(index, {}), *started.get(index, ("", {})))
         self.over = ended | begun
         self.next = self._advance()
 
-    def _adopt(self, index: int, own: dict[str, Any], boot: str, event: dict[str, Any]) -> None:
+    def _adopt(self, index: int, mine: dict[str, Any], boot: str, event: dict[str, Any]) -> None:
         """Take over a job that another runner started, perhaps without having come to write it down."""
         mark = self._mark(index)
         if not event:
@@ -213,11 +189,10 @@ class Runner:
         taken.gone = boot != boot_id() or not taken.pid or not lives(taken.pid, taken.born)
         found = look_up(taken.pid)
         taken.reaper = found.parent if found else 0
-        self._watch(taken, own)
+        self._watch(taken, mine)
 
-    def _watch(self, job: Job, own: dict[str, Any]) -> None:
-        job.timeout = own.get("timeout_seconds", self.timeout)
-        job.memory_limit = own["memory_mb"] * 2**20 if own.get("memory_mb") else self.memory_limit
+    def _watch(self, job: Job, mine: dict[str, Any]) -> None:
+        job.timeout, job.memory_limit = limits(self.array, mine)
         if job.timeout is not None:
             job.deadline = time.monotonic() + job.timeout - (time.time() - job.began)
         self.running[job.key] = job
@@ -238,28 +213,13 @@ class Runner:
         if self.journal.unwritten:
             self.alarm = min(self.alarm, time.monotonic() + RETRY_SECONDS)
 
-    def _values(self, job: list[Any]) -> dict[str, str]:
-        """Return what the placeholders stand for."""
-        return {**self.array["values"], "index": str(job[0]), "job_id": job[1], "input": job[2], "seeds": job[3]}
-
-    def _told(self, job: list[Any], values: dict[str, str]) -> dict[str, str]:
-        """Return the environment of a job."""
-        each = {name: values[key] for name, key in self.array["told_each"].items()}
-        told = {**self.array["told"], **_own(job).get("told", {})}
-        return {**self.inherited, **told, **each, MARK: self._mark(job[0])}
-
     def _mark(self, index: int) -> str:
         """Return what all processes of a job carry in their environment, and no other process ever did."""
         return f"{self.array['token']}.{index}"
 
     def _start(self, job: list[Any], slots: list[int]) -> bool:
         """Start a job; say whether it is dealt with: False if it should be tried again after a pause."""
-        values, own = self._values(job), _own(job)
-        words = own.get("command", self.array["command"])
-        command = [PLACEHOLDER.sub(lambda found: values[found[0][1:-1]], word) for word in words]
-        cwd, folder = self.array["cwd"], own.get("directory", self.folder)
-        if folder:
-            cwd = os.path.join(cwd, PLACEHOLDER.sub(lambda found: values[found[0][1:-1]], folder))
+        command, cwd, environment = order(self.array, job, self.inherited)
         log = os.path.join(self.directory, "out", f"{job[0]}.log")
         began = time.time()
         try:
@@ -267,7 +227,7 @@ class Runner:
             pid = os.posix_spawnp(
                 command[0],
                 command,
-                self._told(job, values),
+                {**environment, MARK: self._mark(job[0])},
                 file_actions=[
                     # No job can be started twice: its log must not be there. It also proves that one was started.
                     (os.POSIX_SPAWN_OPEN, 1, log, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o644),
@@ -286,7 +246,7 @@ class Runner:
         started = Job(job[0], pid, found.born if found else 0, began, self._mark(job[0]))
         started.slots = slots
         self.journal.record({"event": "start", "job": job[0], "pid": pid, "born": started.born, "time": began})
-        self._watch(started, own)
+        self._watch(started, own(job))
         return True
 
     def _not_started(self, job: list[Any], program: str, cwd: str, log: str, error: Exception) -> bool:
@@ -441,11 +401,6 @@ class Runner:
             else:
                 alarm = min(alarm, job.deadline, now + ADOPTED_SECONDS if job.adopted else math.inf)
         self.alarm = alarm
-
-
-def _own(job: list[Any]) -> dict[str, Any]:
-    """Return what a job has of its own: command, directory, environment, limits."""
-    return job[4] if len(job) > 4 else {}
 
 
 def main(arguments: list[str]) -> None:

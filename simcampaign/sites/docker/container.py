@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from simcampaign.sites.runner import PLACEHOLDER
+from simcampaign.sites.orders import PLACEHOLDER
 
 MOUNT = "/mnt"
 """Where a job finds the dated location."""
