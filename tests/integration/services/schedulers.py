@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import sys
 import tempfile
@@ -20,6 +19,7 @@ from typing import Any
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).parents[3]))
 
+from tests.integration.services.folders import remove_folder
 from tests.integration.services.schedulers_core import ask, serve
 from tests.integration.services.schedulers_lsf import Lsf
 from tests.integration.services.schedulers_pbs import HOST, Pbs
@@ -103,7 +103,7 @@ def played_scheduler(kind: str) -> Iterator[Played]:
     finally:
         played.stop()
         played.end_jobs()
-        shutil.rmtree(folder, ignore_errors=True)
+        remove_folder(folder)
 
 
 def _main(folder: Path, kind: str, command: str, arguments: list[str]) -> int:

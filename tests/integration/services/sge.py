@@ -16,6 +16,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.integration.services.folders import remove_folder
 from tests.integration.services.processes import PATIENCE, answers, daemon, free_port
 
 _INSTALL = "Debian: apt-get install gridengine-master gridengine-exec gridengine-client"
@@ -234,7 +235,7 @@ def grid_engine(slots: int = 8) -> Iterator[GridEngine]:
     folder = Path(tempfile.mkdtemp(prefix="sge", dir="/tmp"))  # its own user must get there
     folder.chmod(0o755)
     with ExitStack() as stack:
-        stack.callback(shutil.rmtree, folder, ignore_errors=True)
+        stack.callback(remove_folder, folder)
         engine = GridEngine(folder, (free_port(), free_port()), socket.gethostname(), stack)
         stack.callback(engine.stop_master)
         try:
