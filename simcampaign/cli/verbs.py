@@ -123,6 +123,21 @@ def _add_site(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--unchecked", action="store_true", help="write it without asking the doctor")
 
 
+def _port(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or int(text) > 65535:
+        raise argparse.ArgumentTypeError(f"{text!r} must be a port, 0 to 65535")
+    return int(text)
+
+
+def _serve(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--host", metavar="ADDRESS", help="address to listen at (default: 127.0.0.1)")
+    parser.add_argument("--port", type=_port, metavar="PORT", help="port to listen at, 0 for any (default: 8080)")
+    parser.add_argument("--token-file", metavar="FILE", help="file with a token that every client must show")
+    parser.add_argument("--ledger", metavar="URL", help="database of the queue (default: the user's ledger)")
+    parser.add_argument("--allow-commands", action="store_true", help="let clients run commands of their choice")
+    parser.add_argument("--config", metavar="FILE", help="settings (default: service.toml beside sites.toml)")
+
+
 JOBS, ENDING, RUNNING, FILES = (f"simcampaign.cli.{module}" for module in ("jobs", "ending", "running", "files"))
 SITES, CHANGING = "simcampaign.cli.sites", "simcampaign.cli.changing"
 
@@ -273,5 +288,17 @@ Those that finished are left alone.""",
   simcampaign doctor hpc --json""",
         _site,
         "✓ is fine, ✗ will make jobs fail, · is worth knowing.",
+    ),
+    Verb(
+        "serve",
+        "run a job manager: a queue that many clients share, with a web page",
+        "simcampaign.cli.serve:serve",
+        """  simcampaign serve
+  simcampaign serve --port 9000 --allow-commands
+  simcampaign serve --host 0.0.0.0 --token-file token""",
+        _serve,
+        """Listens at this host's own address; any other needs a token. Ends with Ctrl-C or TERM: jobs
+that run go on, and the next `serve` finds them. Clients choose no programs, unless
+--allow-commands, or applications in service.toml, let them.""",
     ),
 )

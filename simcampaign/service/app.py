@@ -1,0 +1,83 @@
+"""The web application of a service: routes, errors in one form, and the gate before all of it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI, HTTPException, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException as StarletteHTTPException
+from starlette.types import ASGIApp
+
+from simcampaign import __version__
+from simcampaign.errors import ConfigError, ConflictError, LocationError, NetworkError, SimcampaignError, SiteError
+from simcampaign.service import wire
+from simcampaign.service.assembly import Service
+from simcampaign.service.news import News
+from simcampaign.service.routes import changing, hosting, listing, system
+from simcampaign.service.security.gate import Gate
+
+_STATUSES: dict[type[SimcampaignError], int] = {
+    ConfigError: 400,
+    ConflictError: 409,
+    SiteError: 502,
+    NetworkError: 503,
+    LocationError: 503,
+}
+ABOUT = "A queue of simulations that many clients share. Errors are objects with `error`, and often `hint`."
+
+
+def make_app(service: Service) -> ASGIApp:
+    """Return the ASGI application of a service that is started; ending the application does not stop the service."""
+    api = make_api(service)
+    return Gate(api, service.settings, service.access)
+
+
+def make_api(service: Service) -> FastAPI:
+    """Return the routes of a service, without the gate before them."""
+    news = News(service)
+
+    @asynccontextmanager
+    async def life(_app: FastAPI) -> AsyncIterator[None]:
+        yield
+        news.end()
+
+    api = FastAPI(
+        title="simcampaign job manager",
+        version=__version__,
+        description=ABOUT,
+        lifespan=life,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+    )
+    api.state.service = service
+    api.state.news = news
+    for each in (listing, changing, hosting, system):
+        api.include_router(each.router)
+    api.add_exception_handler(SimcampaignError, _known_error)
+    api.add_exception_handler(RequestValidationError, _wrong_request)
+    api.add_exception_handler(StarletteHTTPException, _http_error)
+    return api
+
+
+async def _known_error(_request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, SimcampaignError)  # noqa: S101 - what it was registered for
+    status = next((status for kind, status in _STATUSES.items() if isinstance(error, kind)), 500)
+    return JSONResponse(wire.error(error), status)
+
+
+async def _wrong_request(_request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RequestValidationError)  # noqa: S101 - what it was registered for
+    problems = [
+        {"path": ".".join(map(str, each["loc"])), "reason": str(each["msg"]), "remedy": ""} for each in error.errors()
+    ]
+    text = "; ".join(f"{each['path']}: {each['reason']}" for each in problems)
+    return JSONResponse({"success": False, "error": text, "problems": problems}, 400)
+
+
+async def _http_error(_request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, (HTTPException, StarletteHTTPException))  # noqa: S101 - what it was registered for
+    return JSONResponse({"success": False, "error": str(error.detail)}, error.status_code, headers=error.headers)

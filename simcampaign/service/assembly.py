@@ -1,0 +1,135 @@
+"""The service put together: ledger, queue, lanes to the sites, telemetry. Nothing of the web is needed for it."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import getpass
+import os
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import IO
+
+import sqlalchemy as sa
+
+from simcampaign.errors import ConflictError
+from simcampaign.ledger import Ledger
+from simcampaign.ledger.ledger import default_url
+from simcampaign.ledger.queuerows import Change
+from simcampaign.places import data_folder
+from simcampaign.service.core.book import Book
+from simcampaign.service.core.dispatcher import Dispatcher
+from simcampaign.service.core.lane import Lane
+from simcampaign.service.core.requestlane import RequestLane
+from simcampaign.service.core.streamlane import StreamLane
+from simcampaign.service.core.telemetry import Telemetry
+from simcampaign.service.security.access import Access
+from simcampaign.service.settings import Settings
+from simcampaign.service.sites import sites_here, usable
+from simcampaign.sites.local import LocalSite
+
+_LOCK_NUMBER = 7203592
+"""PostgreSQL's advisory lock of the one service of a ledger."""
+
+
+class Service:
+    """A job manager: one queue in one ledger, and the lanes to its sites."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Open the ledger. Raises ``ConflictError`` if another service has it."""
+        self.settings = settings
+        self.started = time.time()
+        self.access = Access(settings)
+        url = settings.ledger or default_url()
+        self._claim = _Claim(url)
+        self.book = Book(Ledger(url))
+        self._claim.hold_database(self.book)
+        self.telemetry = Telemetry(data_folder())
+        self.dispatcher = Dispatcher(
+            self.book, self.telemetry, self._open_lane, sites_here(), settings.resource_limits, settings.shares
+        )
+
+    def start(self) -> None:
+        """Take up what an earlier service left, and go to work."""
+        self.telemetry.start()
+        self.dispatcher.start()
+
+    def stop(self) -> None:
+        """Stop; jobs that run go on, and the next service attaches to them."""
+        self.dispatcher.stop()
+        self.telemetry.stop()
+        self.book.close()
+        self._claim.release()
+
+    @property
+    def user(self) -> str:
+        """Whose process this is."""
+        try:
+            return getpass.getuser()
+        except (KeyError, OSError):  # a user id without a name
+            return str(os.getuid())
+
+    def announce(self, url: str) -> None:
+        """Write down where this service is reached, for whoever starts a second one."""
+        self._claim.describe(url)
+
+    def _open_lane(self, name: str, ended: Callable[[Sequence[Change]], None]) -> Lane:
+        site = usable(name).site
+        if isinstance(site, LocalSite):
+            return StreamLane(site, self.book, ended)
+        return RequestLane(site, self.book, ended)
+
+
+class _Claim:
+    """That this service, and no other, works on a ledger."""
+
+    def __init__(self, url: str) -> None:
+        self._file: IO[str] | None = None
+        self._connection: sa.Connection | None = None
+        parsed = sa.make_url(url) if "://" in url else None
+        if parsed is None or parsed.get_backend_name() != "sqlite" or not parsed.database:
+            return
+        path = Path(f"{parsed.database}.service")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = path.open("a+", encoding="utf-8")
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            who = file.read().strip() or "another process"
+            file.close()
+            message = f"a job manager has this ledger already: {who}"
+            raise ConflictError(
+                message, "use that one, or set SIMCAMPAIGN_LEDGER_URL or --ledger to another ledger"
+            ) from None
+        self._file = file
+        self.describe("")
+
+    def hold_database(self, book: Book) -> None:
+        """Hold PostgreSQL's lock for as long as the connection lives. Raises ``ConflictError``."""
+        engine = book.ledger.database.engine
+        if engine.dialect.name != "postgresql":
+            return
+        self._connection = engine.connect()
+        if not self._connection.scalar(sa.select(sa.func.pg_try_advisory_lock(_LOCK_NUMBER))):
+            self.release()
+            book.close()
+            raise ConflictError("a job manager has this ledger already", "use that one, or another ledger")
+        self._connection.commit()
+
+    def describe(self, url: str) -> None:
+        if self._file is not None:
+            self._file.truncate(0)
+            self._file.write(f"process {os.getpid()}{f' at {url}' if url else ''}\n")
+            self._file.flush()
+
+    def release(self) -> None:
+        """Let another service have the ledger."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+        if self._connection is not None:
+            with contextlib.suppress(sa.exc.DBAPIError):
+                self._connection.close()
+            self._connection = None

@@ -1,0 +1,75 @@
+"""What routes share: the service, who asks, and what they may."""
+
+from __future__ import annotations
+
+import asyncio
+from concurrent.futures import Future
+from typing import Annotated, Any, TypeVar
+
+from fastapi import Depends, HTTPException, Path, Request
+
+from simcampaign.ledger.queuerows import QueueRow
+from simcampaign.service.assembly import Service
+from simcampaign.service.security.access import Identity
+
+T = TypeVar("T")
+
+REFUSALS: dict[int | str, dict[str, Any]] = {
+    status: {"description": text, "content": {"application/json": {"schema": {"type": "object"}}}}
+    for status, text in {
+        400: "Something in the request is wrong; `error` says what.",
+        401: "A token is needed.",
+        403: "This user may not do that, or the request comes from a page of another site.",
+        404: "There is no such thing.",
+        405: "There is no such method here.",
+        408: "The body came too slowly.",
+        409: "It is not in a state for that.",
+        413: "The body is too large.",
+        415: "The body is not application/json.",
+        421: "This service has another name.",
+        429: "Too many requests.",
+    }.items()
+}
+
+
+async def _service(request: Request) -> Service:
+    service: Service = request.app.state.service
+    return service
+
+
+async def _identity(request: Request) -> Identity:
+    identity: Identity = request.state.identity
+    return identity
+
+
+Serving = Annotated[Service, Depends(_service)]
+Asking = Annotated[Identity, Depends(_identity)]
+JobPath = Annotated[str, Path(max_length=200, description="Id of a job.")]
+
+
+def need(identity: Identity, role: str) -> None:
+    """Refuse who has not a role."""
+    if not identity.may(role):
+        raise HTTPException(403, f"this needs the role {role}, and {identity.user or 'nobody'} is {identity.role}")
+
+
+def find(service: Service, job_id: str, missing: str = "") -> QueueRow:
+    """Return a job, or answer that there is none."""
+    try:
+        return service.book.get(job_id)
+    except KeyError:
+        raise HTTPException(404, missing or f"Job {job_id} not found") from None
+
+
+def find_own(service: Service, identity: Identity, job_id: str, missing: str = "") -> QueueRow:
+    """Return a job that the one who asks may change, or answer why not."""
+    need(identity, "submitter")
+    row = find(service, job_id, missing)
+    if not identity.owns(row.user):
+        raise HTTPException(403, f"job {job_id} is of another user")
+    return row
+
+
+async def written(future: Future[T]) -> T:
+    """Wait until something is on the disk; it is written whether or not the client still waits."""
+    return await asyncio.shield(asyncio.wrap_future(future))

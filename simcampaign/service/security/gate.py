@@ -1,0 +1,213 @@
+"""The gate: every request and every WebSocket passes it before anything else sees it."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import json
+import logging
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from simcampaign.service.security.access import ANYBODY, Access, Identity
+from simcampaign.service.security.pace import Pace
+from simcampaign.service.settings import Settings, is_loopback
+
+logger = logging.getLogger("simcampaign.service")
+
+SAFE = frozenset({"GET", "HEAD"})
+METHODS = SAFE | {"POST", "PUT", "DELETE", "PATCH"}
+OPEN_PATHS = frozenset({"/", "/health", "/docs", "/openapi.json"})
+OPEN_FOLDERS = ("/page/", "/socket.io/")
+"""What needs no token: it tells nothing of jobs. A Socket.IO client shows its token when it connects."""
+
+WRONG_TOKENS_PER_SECOND = 5.0
+HEADERS = {
+    "content-security-policy": "default-src 'self'; object-src 'none'; base-uri 'none'; form-action 'self'; "
+    "frame-ancestors 'none'",
+    "cross-origin-resource-policy": "same-origin",
+    "cross-origin-opener-policy": "same-origin",
+    "referrer-policy": "no-referrer",
+    "x-content-type-options": "nosniff",
+    "x-frame-options": "DENY",
+}
+_HEADERS = [(name.encode(), value.encode()) for name, value in HEADERS.items()]
+
+
+NOBODY = Identity("", "viewer")
+"""Who asks for something that needs no token."""
+
+
+class RefusedError(Exception):
+    """The request goes no further."""
+
+    def __init__(self, status: int, reason: str, **headers: str) -> None:
+        super().__init__(reason)
+        self.status = status
+        self.headers = headers
+
+
+class Gate:
+    """Refuses foreign hosts and origins, unknown tokens, and what is too big, too slow or too often."""
+
+    def __init__(self, app: ASGIApp, settings: Settings, access: Access) -> None:
+        """Stand before ``app``."""
+        self._app = app
+        self._settings = settings
+        self._access = access
+        self._loopback = is_loopback(settings.host)
+        self._names = {settings.host.lower(), "localhost", *(each.lower() for each in settings.allowed_hosts)}
+        self._pace = Pace(settings.requests_per_second, 2 * settings.requests_per_second)
+        self._wrong = Pace(WRONG_TOKENS_PER_SECOND, 4 * WRONG_TOKENS_PER_SECOND)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let a request pass, or answer why not."""
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, send)
+            return
+        try:
+            self._check(scope)
+            if scope["type"] == "http":
+                receive = await self._whole(scope, receive)
+        except RefusedError as refused:
+            logger.warning("%s %s refused: %s", scope.get("method", "WEBSOCKET"), scope["path"], refused)
+            await _refuse(scope, send, refused)
+            return
+        await self._app(scope, receive, _adding_headers(send) if scope["type"] == "http" else send)
+
+    def _check(self, scope: Scope) -> None:
+        headers = _headers(scope)
+        method = scope.get("method", "GET")
+        if method not in METHODS:
+            raise RefusedError(405, "Method Not Allowed", allow=", ".join(sorted(METHODS)))
+        peer = scope["client"][0] if scope.get("client") else ""
+        host = headers.get("host", "")
+        if not self._is_ours(host):
+            raise RefusedError(421, "this service has another name; its owner can add this one to allowed_hosts")
+        self._check_origin(scope["type"], method, host, headers)
+        self._identify(scope, headers, peer)
+        who = scope["state"]["identity"].user or peer
+        if not self._pace.allows(who):
+            raise RefusedError(429, "too many requests", **{"retry-after": "1"})
+
+    def _is_ours(self, host: str) -> bool:
+        """Tell whether a Host header names this service; one that is a foreign name leads here by a trick of DNS."""
+        name = host.rpartition(":")[0] if ":" in host and not host.endswith("]") else host
+        name = name.lower().rstrip(".")
+        if name in self._names or name.strip("[]") in self._names:
+            return True
+        try:
+            address = ipaddress.ip_address(name.strip("[]"))
+        except ValueError:
+            return False
+        return address.is_loopback if self._loopback else True
+
+    def _check_origin(self, kind: str, method: str, host: str, headers: Mapping[str, str]) -> None:
+        origin = headers.get("origin")
+        if origin is not None and not _same(origin, host):
+            raise RefusedError(403, "requests from pages of other sites are refused")
+        if (kind == "websocket" or method not in SAFE) and headers.get("sec-fetch-site") in {"cross-site", "same-site"}:
+            raise RefusedError(403, "requests from pages of other sites are refused")
+
+    def _identify(self, scope: Scope, headers: Mapping[str, str], peer: str) -> None:
+        state = scope.setdefault("state", {})
+        if not self._access.guarded:
+            state["identity"] = ANYBODY
+            return
+        path = scope["path"]
+        kind, _, token = headers.get("authorization", "").partition(" ")
+        identity = self._access.identify(token.strip()) if kind.lower() == "bearer" else None
+        if identity is None and not (path in OPEN_PATHS or path.startswith(OPEN_FOLDERS)):
+            if token and not self._wrong.allows(peer):
+                raise RefusedError(429, "too many wrong tokens", **{"retry-after": "10"})
+            reason = "this token is not known" if token else "a token is needed: Authorization: Bearer TOKEN"
+            raise RefusedError(401, reason, **{"www-authenticate": "Bearer"})
+        state["identity"] = identity or NOBODY
+
+    async def _whole(self, scope: Scope, receive: Receive) -> Receive:
+        """Take the body in, so far as it is small and comes soon, and return what hands it on."""
+        headers = _headers(scope)
+        most = self._settings.max_body_bytes
+        length = headers.get("content-length")
+        if length is None and "transfer-encoding" not in headers:
+            return receive
+        if length is not None and (not length.isdecimal() or int(length) > most):
+            raise RefusedError(413, f"the body is larger than {most} bytes")
+        try:
+            async with asyncio.timeout(self._settings.body_seconds):
+                body = await _read(receive, most)
+        except TimeoutError:
+            raise RefusedError(408, f"the body took longer than {self._settings.body_seconds:g} s") from None
+        kind = headers.get("content-type", "").partition(";")[0].strip().lower()
+        if body and kind != "application/json" and not scope["path"].startswith("/socket.io/"):
+            raise RefusedError(415, "the body must be application/json")
+        return _handing_on(body, receive)
+
+
+def _headers(scope: Scope) -> dict[str, str]:
+    return {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
+
+
+def _same(origin: str, host: str) -> bool:
+    """Tell whether an origin is the page of this service; what stands before it may speak TLS."""
+    try:
+        parts = urlsplit(origin)
+    except ValueError:
+        return False
+    return parts.scheme in {"http", "https"} and parts.netloc.lower() == host.lower()
+
+
+async def _read(receive: Receive, most: int) -> bytes:
+    parts, size = [], 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise RefusedError(400, "the body is cut off")
+        parts.append(message.get("body", b""))
+        size += len(parts[-1])
+        if size > most:
+            raise RefusedError(413, f"the body is larger than {most} bytes")
+        if not message.get("more_body", False):
+            return b"".join(parts)
+
+
+def _handing_on(body: bytes, receive: Receive) -> Receive:
+    messages: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def hand_on() -> Message:
+        return messages.pop() if messages else await receive()
+
+    return hand_on
+
+
+def _adding_headers(send: Send) -> Send:
+    async def add(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            present = {name.lower() for name, _ in message.get("headers", [])}
+            added = [(name, value) for name, value in _HEADERS if name not in present]
+            if b"cache-control" not in present:
+                added.append((b"cache-control", b"no-store"))
+            message = {**message, "headers": [*message.get("headers", []), *added]}
+        await send(message)
+
+    return add
+
+
+async def _refuse(scope: Scope, send: Send, refused: RefusedError) -> None:
+    if scope["type"] == "websocket":
+        await send({"type": "websocket.close", "code": 1008, "reason": str(refused)})
+        return
+    body = json.dumps({"success": False, "error": str(refused)}).encode()
+    headers: list[Any] = [
+        (b"content-type", b"application/json"),
+        (b"content-length", str(len(body)).encode()),
+        *((name.encode(), value.encode()) for name, value in refused.headers.items()),
+        *_HEADERS,
+    ]
+    if refused.status in {408, 413}:
+        headers.append((b"connection", b"close"))
+    await send({"type": "http.response.start", "status": refused.status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

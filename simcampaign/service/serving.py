@@ -1,0 +1,94 @@
+"""Serving: the web application on a socket, until somebody ends it."""
+
+from __future__ import annotations
+
+import logging
+import re
+import socket
+import sys
+from collections.abc import Callable
+
+import uvicorn
+
+from simcampaign.errors import LocationError
+from simcampaign.service.app import make_app
+from simcampaign.service.assembly import Service
+from simcampaign.service.security.patience import PatientProtocol
+
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029]")
+GRACE_SECONDS = 5
+"""How long requests that are under way are waited for."""
+
+
+class PlainLines(logging.Formatter):
+    """One line for each message: what clients sent cannot pass for a line of its own, or command a terminal."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
+        """Escape control characters of the message; a traceback below it keeps its lines."""
+        return escaped(super().formatMessage(record)).replace("\n", "\\n")
+
+
+def escaped(text: str) -> str:
+    """Return text with its control characters, but for ends of lines and tabs, as escapes."""
+    return _CONTROL.sub(lambda match: f"\\x{ord(match[0]):02x}", text)
+
+
+def log_to_stderr(level: int = logging.INFO) -> None:
+    """Write the service's log to the error output, in lines with times."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(PlainLines("%(asctime)s %(levelname)s %(message)s"))
+    for name in ("simcampaign", "uvicorn"):
+        logger = logging.getLogger(name)
+        logger.handlers, logger.propagate = [handler], False
+        logger.setLevel(level)
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Return a socket that listens. Raises ``LocationError`` if the address is taken or not of this host."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((host, port))
+        listening.listen(1024)
+    except OSError as error:
+        listening.close()
+        reason = f"cannot listen at {host}:{port}: {error.strerror or error}"
+        raise LocationError(reason, "take another --port, or 0 for any that is free") from error
+    return listening
+
+
+def url_of(listening: socket.socket) -> str:
+    """Return where a socket is reached."""
+    host, port = listening.getsockname()[:2]
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
+
+
+def make_server(service: Service) -> uvicorn.Server:
+    """Return the server of a service; ``run(sockets=[…])`` runs it."""
+    config = uvicorn.Config(
+        make_app(service),
+        http=PatientProtocol,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        date_header=False,
+        proxy_headers=False,
+        timeout_graceful_shutdown=GRACE_SECONDS,
+        limit_concurrency=service.settings.max_connections,
+        backlog=1024,
+    )
+    return uvicorn.Server(config)
+
+
+def serve(service: Service, ready: Callable[[str], None]) -> None:
+    """Run a service until it is interrupted; ``ready`` is told the URL once it listens."""
+    listening = listen(service.settings.host, service.settings.port)
+    try:
+        service.announce(url_of(listening))
+        service.start()
+        ready(url_of(listening))
+        make_server(service).run(sockets=[listening])
+    finally:
+        listening.close()
+        service.stop()

@@ -1,0 +1,47 @@
+"""The sites that a job manager hands jobs to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from simcampaign.errors import ConfigError, Problem, SimcampaignError
+from simcampaign.sites.local import LocalSite
+from simcampaign.sites.registry import LOCAL, ConfiguredSite, open_site, read_tables, site_names
+
+UNFIT = "keeps no files for single jobs, so the queue cannot use it"
+
+
+def usable(name: str) -> ConfiguredSite:
+    """Return a site that takes jobs of the queue. Raises ``ConfigError``."""
+    configured = open_site(name)
+    if configured.site.host is None:
+        raise ConfigError([Problem("site", name, UNFIT)], "see: simcampaign sites")
+    return configured
+
+
+def sites_here() -> dict[str, float]:
+    """Return the sites whose jobs run on this host, with the cores that each may take."""
+    tables = read_tables()
+    found = {}
+    for name in site_names():
+        table = tables.get(name, {})
+        if name != LOCAL and isinstance(table, dict) and table.get("backend", name) != LOCAL:
+            continue
+        try:
+            site = open_site(name).site
+        except ConfigError:
+            continue  # a mistake in one table keeps no other site from being used
+        if isinstance(site, LocalSite):
+            found[name] = float(site.slots or 1)
+    return found
+
+
+def clusters() -> Iterator[ConfiguredSite]:
+    """Yield the sites that have partitions or queues."""
+    for name in site_names():
+        try:
+            configured = open_site(name)
+        except SimcampaignError:
+            continue
+        if configured.site.capabilities.queues:
+            yield configured
