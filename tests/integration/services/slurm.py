@@ -55,7 +55,7 @@ MinJobAge={remembers}
 SlurmctldTimeout=60
 SlurmdTimeout=60
 InactiveLimit=0
-KillWait=2
+KillWait=10
 MessageTimeout=5
 JobCompType=jobcomp/none
 NodeName={nodes} NodeHostname={host} NodeAddr=127.0.0.1 Port={ports} CPUs={cpus} RealMemory=4000 State=UNKNOWN
