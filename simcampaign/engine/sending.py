@@ -143,10 +143,10 @@ def _send_first(place: Workplace, row: RequestRow, parts: Sequence[PartRow], mat
 def _send(place: Workplace, row: RequestRow, parts: Sequence[PartRow], material: Material) -> None:
     """Send arrays one by one. Those that the site certainly does not have are given up if one cannot be sent."""
     left = list(parts)
-    jobs = _jobs_of(place, row)
+    jobs, asked = _jobs_of(place, row), read(row)
     while left:
         part, sent = left[0], False
-        request = read(row).with_resources(Resources(**json.loads(part.resources)))
+        request = asked.with_resources(Resources(**json.loads(part.resources)))
         indices = jobs[part.array.id]
         try:
             _stage(place, request, part, indices, material)
