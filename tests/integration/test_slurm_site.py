@@ -404,20 +404,16 @@ def test_a_job_over_its_memory_ran_out_of_memory(tmp_path: Path) -> None:
 
 def test_a_cluster_is_used_over_ssh(cluster: SlurmCluster, tmp_path: Path) -> None:
     try:
-        with ssh_servers(tmp_path / "ssh") as servers:
+        with ssh_servers(tmp_path / "ssh", environment=cluster.environment) as servers:
             options = SlurmOptions(
                 host="node0", config_file=str(servers.config), scratch=f"{tmp_path}/far away", poll_seconds=2
             )
-            remotely(SlurmSite("far", options), cluster, servers.hosts[0])
+            remotely(SlurmSite("far", options), servers.hosts[0])
     except NoSshd as error:
         pytest.skip(f"no SSH server can be run here: {error}")
 
 
-def remotely(site: SlurmSite, cluster: SlurmCluster, host: Any) -> None:
-    host.stop()
-    config = host.folder / f"{host.alias}.conf"
-    config.write_text(config.read_text().replace("SetEnv ", f"SetEnv SLURM_CONF={cluster.environment['SLURM_CONF']} "))
-    host.start()
+def remotely(site: SlurmSite, host: Any) -> None:
     remote_id = site.submit(an_array("echo from afar $1; exit $(($1 == 1))", 3, name="afar"))
     followed = Followed(site, remote_id)
     jobs = followed.end(3)
