@@ -88,7 +88,7 @@ def measure_way(name: str, program: str, jobs: int, slots: int, root: Path) -> f
         jobs = min(jobs, LAUNCHERS[name])
         words = [name, program, str(jobs), str(slots), str(root)]
         launch = [str(environment()), "-W", "ignore", str(Path(__file__).with_name("launchers.py")), *words]
-        done = subprocess.run(launch, check=False, capture_output=True, text=True)
+        done = subprocess.run(launch, check=False, capture_output=True, text=True, cwd=root)
         if done.returncode:
             raise PeerUnavailable(done.stderr.strip().rpartition("\n")[2])
         return float(done.stdout.splitlines()[-1]) / jobs * 1000
