@@ -16,7 +16,7 @@ from simcampaign.errors import ConfigError, ConflictError, LocationError, Networ
 from simcampaign.service import wire
 from simcampaign.service.assembly import Service
 from simcampaign.service.news import News
-from simcampaign.service.routes import changing, hosting, listing, system
+from simcampaign.service.routes import changing, description, hosting, listing, system
 from simcampaign.service.security.gate import Gate
 
 _STATUSES: dict[type[SimcampaignError], int] = {
@@ -55,7 +55,7 @@ def make_api(service: Service) -> FastAPI:
     )
     api.state.service = service
     api.state.news = news
-    for each in (listing, changing, hosting, system):
+    for each in (listing, changing, hosting, system, description):
         api.include_router(each.router)
     api.add_exception_handler(SimcampaignError, _known_error)
     api.add_exception_handler(RequestValidationError, _wrong_request)
