@@ -145,7 +145,10 @@ class Way:
     async def _settings(self, hop: _Hop, arguments: dict[str, Any]) -> asyncssh.SSHClientConnectionOptions:
         """Return what comes of our options and the configuration file."""
         with self._told(hop.host):
-            return await asyncssh.SSHClientConnectionOptions.construct(host=hop.host, **arguments)
+            options: asyncssh.SSHClientConnectionOptions = await asyncssh.SSHClientConnectionOptions.construct(
+                host=hop.host, **arguments
+            )
+            return options
 
     async def _known_hosts(self, files: Sequence[str]) -> Any:
         """Return the keys that are trusted: an empty list is not "any", as it would be for the library."""
@@ -183,7 +186,7 @@ class Way:
             ways = {name: arguments[name] for name in ("port", "username", "tunnel", "config") if arguments.get(name)}
             async with asyncio.timeout(self._options.connect_timeout):
                 taken = f"it takes {', '.join(await asyncssh.get_server_auth_methods(hop.host, **ways))}"
-        named = [hop.identity_file] if hop.identity_file else settings.config.get("IdentityFile", ()) or ()
+        named: Any = [hop.identity_file] if hop.identity_file else settings.config.get("IdentityFile", ()) or ()
         locked = _locked(named)
         if locked:
             return SiteError(

@@ -8,7 +8,7 @@ import signal
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import asyncssh
 
@@ -150,11 +150,12 @@ class Link:
             return Process()
 
         async def start() -> Process:
-            channel, process = await connection.create_session(begin, line, encoding=None)
+            # asyncssh takes bytes as they are, and says it takes text
+            channel, process = await connection.create_session(begin, cast("str", line), encoding=None)
             if stdin:
                 channel.write(stdin)
             channel.write_eof()
-            return process
+            return cast("Process", process)
 
         try:
             process = await _when_free(self.name, connection, start, lambda: begun)

@@ -131,7 +131,7 @@ class SshHost:
         if done.code == _NOT_THERE:
             return []
         if done.code in (_NOT_GNU, NO_SUCH_PROGRAM):
-            found = self._transfer(lambda transfers: transfers.list(root))
+            found = self._transfer(lambda transfers: transfers.entries(root))
         elif done.code:
             raise SiteError(f"cannot list {shorten(root)!r} on {self.name}: {shorten(done.complaint)}")
         else:

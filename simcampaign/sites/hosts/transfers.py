@@ -10,7 +10,7 @@ import stat
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO, TypeVar
+from typing import BinaryIO, TypeVar, cast
 
 import asyncssh
 
@@ -110,7 +110,7 @@ class Transfers:
                 attributes, start = await asyncio.gather(handle.stat(), handle.read(BIG, 0))
                 size, modified = attributes.size or 0, attributes.mtime or 0
                 if len(start) < BIG or size <= BIG:
-                    return _save(target, start, modified)
+                    return _save(target, cast("bytes", start), modified)  # no encoding was named
                 async with self._big:
                     return await self._get_big(handle, path, target, size, modified)
             finally:
@@ -124,7 +124,7 @@ class Transfers:
             offset = first = min(part.seek(0, os.SEEK_END), size)
             part.truncate(offset)
             while offset < size:
-                block = await handle.read(min(BLOCK, size - offset), offset)
+                block = cast("bytes", await handle.read(min(BLOCK, size - offset), offset))
                 if not block:
                     raise SiteError(
                         f"{shorten(path)!r} on {self._name} became shorter while it was fetched", "fetch it again"
@@ -145,11 +145,11 @@ class Transfers:
                 raise FileNotFoundError(path) from error
             try:
                 left = ((await handle.stat()).size or 0) - offset
-                return bytes(await handle.read(left, offset)) if left > 0 else b""
+                return cast("bytes", await handle.read(left, offset)) if left > 0 else b""
             finally:
                 await handle.close()
 
-    async def list(self, root: str) -> list[Entry]:
+    async def entries(self, root: str) -> list[Entry]:
         """Return all files below a directory, asking for one directory after the other."""
         found: list[Entry] = []
         folders = [""]
