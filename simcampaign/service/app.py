@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-
 from fastapi import FastAPI, HTTPException, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
@@ -37,24 +34,16 @@ def make_app(service: Service) -> ASGIApp:
 
 def make_api(service: Service) -> FastAPI:
     """Return the routes of a service, without the gate before them."""
-    news = News(service)
-
-    @asynccontextmanager
-    async def life(_app: FastAPI) -> AsyncIterator[None]:
-        yield
-        news.end()
-
     api = FastAPI(
         title="simcampaign job manager",
         version=__version__,
         description=ABOUT,
-        lifespan=life,
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
     )
     api.state.service = service
-    api.state.news = news
+    api.state.news = News(service)
     for each in (listing, changing, hosting, system, description):
         api.include_router(each.router)
     api.add_exception_handler(SimcampaignError, _known_error)

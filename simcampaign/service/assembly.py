@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from simcampaign.errors import ConflictError
 from simcampaign.ledger import Ledger
 from simcampaign.ledger.ledger import default_url
-from simcampaign.ledger.queuerows import Change
+from simcampaign.ledger.queuerows import Change, Event
 from simcampaign.places import data_folder
 from simcampaign.service.core.book import Book
 from simcampaign.service.core.dispatcher import Dispatcher
@@ -29,6 +29,9 @@ from simcampaign.service.settings import Settings
 from simcampaign.service.sites import sites_here, usable
 from simcampaign.sites.local import LocalSite
 
+EVENTS_KEPT = 200_000
+"""Events that a client which comes back can be told, at least."""
+
 _LOCK_NUMBER = 7203592
 """PostgreSQL's advisory lock of the one service of a ledger."""
 
@@ -40,11 +43,16 @@ class Service:
         """Open the ledger. Raises ``ConflictError`` if another service has it."""
         self.settings = settings
         self.started = time.time()
+        self.at_end: list[Callable[[], None]] = []
+        """What is called, in the server's thread, before the server waits for its connections to end."""
+
         self.access = Access(settings)
         url = settings.ledger or default_url()
         self._claim = _Claim(url)
         self.book = Book(Ledger(url))
         self._claim.hold_database(self.book)
+        self._told = 0
+        self.book.listeners.append(self._count)
         self.telemetry = Telemetry(data_folder())
         self.dispatcher = Dispatcher(
             self.book, self.telemetry, self._open_lane, sites_here(), settings.resource_limits, settings.shares
@@ -61,6 +69,13 @@ class Service:
         self.telemetry.stop()
         self.book.close()
         self._claim.release()
+
+    def _count(self, events: Sequence[Event]) -> None:
+        """Keep the newest events only; clients that were away for longer look at the jobs."""
+        self._told += len(events)
+        if self._told >= EVENTS_KEPT // 10:
+            self._told = 0
+            self.book.forget_events(EVENTS_KEPT)
 
     @property
     def user(self) -> str:

@@ -29,6 +29,7 @@ class News:
         self._waiting: set[asyncio.Event] = set()
         self._ended = False
         service.book.listeners.append(self._heard)
+        service.at_end.append(self.end)
 
     def _heard(self, _events: Sequence[Event]) -> None:
         if self._loop is not None and not self._loop.is_closed():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+import signal
 import socket
 import sys
 from collections.abc import Callable
@@ -64,6 +65,20 @@ def url_of(listening: socket.socket) -> str:
     return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
 
+class Server(uvicorn.Server):
+    """A server that lets go of those who listen for ever, before it waits for requests to end."""
+
+    def __init__(self, config: uvicorn.Config, at_end: list[Callable[[], None]]) -> None:
+        super().__init__(config)
+        self._at_end = at_end
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """End."""
+        for each in self._at_end:
+            each()
+        await super().shutdown(sockets)
+
+
 def make_server(service: Service) -> uvicorn.Server:
     """Return the server of a service; ``run(sockets=[…])`` runs it."""
     config = uvicorn.Config(
@@ -78,17 +93,20 @@ def make_server(service: Service) -> uvicorn.Server:
         limit_concurrency=service.settings.max_connections,
         backlog=1024,
     )
-    return uvicorn.Server(config)
+    return Server(config, service.at_end)
 
 
 def serve(service: Service, ready: Callable[[str], None]) -> None:
-    """Run a service until it is interrupted; ``ready`` is told the URL once it listens."""
+    """Run a service until INT or TERM; ``ready`` is told the URL once it listens."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     listening = listen(service.settings.host, service.settings.port)
     try:
         service.announce(url_of(listening))
         service.start()
         ready(url_of(listening))
         make_server(service).run(sockets=[listening])
+    except KeyboardInterrupt:  # the server has ended its requests
+        pass
     finally:
         listening.close()
         service.stop()

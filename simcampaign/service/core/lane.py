@@ -128,8 +128,8 @@ class Lane(ABC):
         """Ask the site to end a job; its end is seen by a look."""
 
     @abstractmethod
-    def log(self, row: QueueRow, offset: int = 0) -> bytes:
-        """Return what a job printed so far, from an offset in bytes on. Called from any thread."""
+    def log(self, row: QueueRow, offset: int = 0, most: int = -1) -> bytes:
+        """Return what a job printed so far, from an offset in bytes on, at most so many. Called from any thread."""
 
     @abstractmethod
     def files(self, row: QueueRow) -> Mapping[str, int]:

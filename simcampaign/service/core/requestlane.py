@@ -109,14 +109,14 @@ class RequestLane(Lane):
             cancel(self.workplace, self._rows[row.id][1])
             self._interval = SHORTEST_SECONDS
 
-    def log(self, row: QueueRow, offset: int = 0) -> bytes:
+    def log(self, row: QueueRow, offset: int = 0, most: int = -1) -> bytes:
         """Return what the job printed so far."""
         request = self._request(row)
         job = None if request is None else self._job(request)
         if job is None or not job.remote_id:
             return b""
         data = dict(self.workplace.site.logs(job.remote_id, [job.array_index])).get(job.array_index, b"")
-        return data[offset:]
+        return data[offset:] if most < 0 else data[offset : offset + most]
 
     def files(self, row: QueueRow) -> Mapping[str, int]:
         """Return the outputs of the job."""

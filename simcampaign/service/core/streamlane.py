@@ -229,7 +229,7 @@ class StreamLane(Lane):
 
     # What a job left
 
-    def log(self, row: QueueRow, offset: int = 0) -> bytes:
+    def log(self, row: QueueRow, offset: int = 0, most: int = -1) -> bytes:
         """Return what a job printed; nothing if it has not started."""
         if not row.place:
             return b""
@@ -237,7 +237,7 @@ class StreamLane(Lane):
         try:
             with path.open("rb") as file:
                 file.seek(offset)
-                return file.read()
+                return file.read(most)
         except FileNotFoundError:
             return b""
 

@@ -44,7 +44,7 @@ async def _identity(request: Request) -> Identity:
 
 Serving = Annotated[Service, Depends(_service)]
 Asking = Annotated[Identity, Depends(_identity)]
-JobPath = Annotated[str, Path(max_length=200, description="Id of a job.")]
+JobPath = Annotated[str, Path(max_length=200, description="Id of a job.", examples=["job-1"])]
 
 
 def need(identity: Identity, role: str) -> None:

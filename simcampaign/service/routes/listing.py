@@ -67,7 +67,7 @@ def get_log(job_id: JobPath, service: Serving, offset: Annotated[int, Query(ge=0
     Control characters other than ends of lines and tabs are escaped.
     """
     row = find(service, job_id)
-    data = service.dispatcher.lane(row.site).log(row, offset)[:LONGEST_PART]
+    data = service.dispatcher.lane(row.site).log(row, offset, LONGEST_PART)
     decoder = codecs.getincrementaldecoder("utf-8")("replace")
     text = decoder.decode(data, final=row.state.over and len(data) < LONGEST_PART)
     shown = _UNSHOWN.sub(lambda match: f"\\x{ord(match[0]):02x}", text.replace("\r\n", "\n"))

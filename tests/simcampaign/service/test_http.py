@@ -338,6 +338,19 @@ def test_after_kill_and_restart_jobs_are_where_they_were(tmp_path: Path) -> None
         assert str(server.http.base_url).rstrip("/") in done.stderr
 
 
+def test_a_service_that_is_told_to_end_lets_go_of_listeners_and_leaves_jobs_running(tmp_path: Path) -> None:
+    with running(tmp_path / "home") as server:
+        runs = gated(server, tmp_path / "go")
+        with server.http.stream("GET", "/events", params={"since": 0}) as answer:
+            next(answer.iter_lines())
+            server.stop()
+            assert server.process is not None
+            assert server.process.returncode == 0
+        (tmp_path / "go").touch()
+        server.start()
+        assert server.wait(runs)[0]["status"] == "completed"
+
+
 def test_the_package_is_light_until_it_serves() -> None:
     code = "import sys, simcampaign.service; print({'fastapi', 'uvicorn', 'sqlalchemy', 'socketio'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
