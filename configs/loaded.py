@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
 from configs.conditions import anchor
 from configs.documents import write_yaml
@@ -17,6 +17,7 @@ from configs.references import escape_references, resolve_references
 from configs.series import Expanding
 from configs.sources import PARTS, Composed, compose
 from simcampaign.errors import ConfigError, Problem
+from simcampaign.fields import reader
 from simcampaign.mistakes import did_you_mean, explain
 from simcampaign.series import Series
 
@@ -88,7 +89,7 @@ def load(
 def _read_part(part: str, data: Any, kind: type[Any]) -> tuple[Any, list[Problem]]:
     data = {} if data is None else data
     try:
-        return TypeAdapter(kind).validate_python(data), []
+        return reader(kind).validate_python(data), []
     except ValidationError as error:
         return None, explain(error, part, kind, data)
 

@@ -3,13 +3,29 @@
 from __future__ import annotations
 
 import shlex
-from typing import Annotated
+import threading
+from typing import Annotated, Any
 
-from pydantic import BeforeValidator, ConfigDict, Field
+from pydantic import BeforeValidator, ConfigDict, Field, TypeAdapter
 from pydantic.functional_validators import AfterValidator
 
 STRICT = ConfigDict(use_attribute_docstrings=True, extra="forbid", revalidate_instances="always")
 """How every config is validated: docstrings are the help, unknown fields are refused, instances are checked again."""
+
+
+_READING = threading.Lock()
+_READERS: dict[type[Any], TypeAdapter[Any]] = {}
+
+
+def reader(kind: type[Any]) -> TypeAdapter[Any]:
+    """Return what validates data as a ``kind``, made once.
+
+    Reading the docstrings of fields from several threads at once makes Python 3.11 stumble, so it is done by one.
+    """
+    with _READING:
+        if kind not in _READERS:
+            _READERS[kind] = TypeAdapter(kind)
+        return _READERS[kind]
 
 
 def _refuse_bool(value: object) -> object:

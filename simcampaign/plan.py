@@ -323,8 +323,8 @@ def reason(state: RunState, lacks: Sequence[str], extensions: int, silent: bool)
         RunState.FAILED: f"{files}; its last job failed",
         RunState.IN_FLIGHT: "a job that has not ended holds it",
         RunState.STALE: "has every file, but of another input than would be rendered now",
-        RunState.UNLISTED: "its job finished, but the manifest lacks its files; refresh the manifest, or run the flow of "
-        "the site that still has them",
+        RunState.UNLISTED: "its job finished, but the manifest lacks its files; refresh the manifest, or run the flow "
+        "of the site that still has them",
     }[state]
 
 

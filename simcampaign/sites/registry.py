@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Any
 
 import platformdirs
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
 from simcampaign.errors import ABSENT, ConfigError, LocationError, Problem
-from simcampaign.fields import STRICT, Command, split_command
+from simcampaign.fields import STRICT, Command, reader, split_command
 from simcampaign.mistakes import did_you_mean, explain
 from simcampaign.places import data_folder
 from simcampaign.sites.base import Site
@@ -232,7 +232,7 @@ def _backend(name: str, table: Mapping[str, Any], installed: Backends, problems:
 def _read(kind: type[Any], name: str, data: dict[str, Any], problems: list[Problem]) -> Any:
     """Return ``data`` as a ``kind``; what is wrong with it is added to the problems."""
     try:
-        return TypeAdapter(kind).validate_python(data)
+        return reader(kind).validate_python(data)
     except ValidationError as error:
         found = explain(error, name, kind, data)
         problems += [dataclasses.replace(each, remedy=each.remedy.replace(": …`", " = …`")) for each in found]

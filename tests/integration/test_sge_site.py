@@ -124,6 +124,21 @@ def test_a_job_that_cannot_be_started_says_why(make_site: MakeSite) -> None:
     assert "/nowhere" in end.message
 
 
+def test_a_job_that_was_given_up_never_starts_even_if_the_engine_is_told_to_try_it_again(
+    make_site: MakeSite, tmp_path: Path
+) -> None:
+    site = make_site(directives=[f"-wd {tmp_path}/later"])
+    remote_id = site.submit(shell_array("given_up_0", f"touch {tmp_path}/ran-$1", 2))
+    Followed(site, remote_id).until_over(2)
+    (tmp_path / "later").mkdir()
+    number = remote_id.partition(":")[2]
+    done = subprocess.run(["qmod", "-cj", number], check=False, capture_output=True, text=True)
+    assert "cleared" in done.stdout, done
+    until(lambda: subprocess.run(["qstat", "-j", number], check=False, capture_output=True).returncode)
+    assert not list(tmp_path.glob("ran-*"))
+    assert site.running(remote_id, 10) == []
+
+
 def test_several_cores_need_a_parallel_environment(make_site: MakeSite) -> None:
     array = shell_array("cores_0", "echo $NSLOTS", 1, Resources(cpus=2))
     with pytest.raises(SiteError, match=r"(?s)parallel environment.*qconf -spl"):

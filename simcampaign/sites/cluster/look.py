@@ -138,3 +138,15 @@ def _parse(done: Done, asked: bool) -> tuple[Done | None, dict[str, Files | None
         else:
             raise SiteError(f"the look at the cluster gave {shorten(repr(line))}")
     return status, files
+
+
+def seal(host: Host, directory: str, indices: Sequence[int]) -> set[int]:
+    """Make sure that jobs of an array never start, and return those that have begun all the same."""
+    if not indices:
+        return set()
+    call = ["/bin/sh", "-c", shell_file("seal.sh"), "seal.sh", directory]
+    done = host.run(call, stdin="".join(f"{index}\n" for index in indices).encode(), timeout_seconds=LOOK_SECONDS)
+    words = done.text.split()
+    if done.code or not all(word.isdecimal() for word in words):
+        raise SiteError(f"{directory} on {host.name} cannot be written: {shorten(done.complaint)}")
+    return {int(word) for word in words}

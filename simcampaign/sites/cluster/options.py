@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import threading
 from dataclasses import asdict, dataclass, field, fields
-from typing import Any, ClassVar, Literal, TypeVar
+from typing import ClassVar, Literal, TypeVar
 
-from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic import ConfigDict, ValidationError
 
 from simcampaign.errors import ConfigError, Problem
-from simcampaign.fields import STRICT, Count, Positive, Price, Text
+from simcampaign.fields import STRICT, Count, Positive, Price, Text, reader
 from simcampaign.mistakes import did_you_mean, explain
 from simcampaign.sites.hosts import HostOptions
 
@@ -83,19 +82,7 @@ def with_array_options(options: Options, wanted: dict[str, object], site: str) -
         raise ConfigError(problems)
     merged = asdict(options) | wanted
     try:
-        validated: Options = _reader(type(options)).validate_python(merged)
+        validated: Options = reader(type(options)).validate_python(merged)
     except ValidationError as error:
         raise ConfigError(explain(error, "options", type(options), merged)) from error
     return validated
-
-
-_READING = threading.Lock()
-_READERS: dict[type[ClusterOptions], TypeAdapter[Any]] = {}
-
-
-def _reader(kind: type[ClusterOptions]) -> TypeAdapter[Any]:
-    """Return what validates options of this kind; made one at a time, as Python 3.11 cannot parse in two threads."""
-    with _READING:
-        if kind not in _READERS:
-            _READERS[kind] = TypeAdapter(kind)
-        return _READERS[kind]

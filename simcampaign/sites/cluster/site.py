@@ -148,7 +148,8 @@ class ClusterSite(Generic[OptionsType]):
         if told is not None:
             return sorted(told)[:most]
         directory = self._directory(remote_id)
-        started = {int(each.path) for each in self.host.list(f"{directory}/start") if each.path.isdecimal()}
+        markers = {each.path for each in self.host.list(f"{directory}/start")}
+        started = {int(path) for path in markers if path.isdecimal() and f"{path}.sealed" not in markers}
         ended = {int(each.path) for each in self.host.list(f"{directory}/ec") if each.path.isdecimal()}
         return sorted(started - ended)[:most]
 

@@ -13,7 +13,7 @@ from simcampaign.errors import NetworkError, SiteError, shorten
 from simcampaign.jobs import ArrayReport, JobReport, JobState
 from simcampaign.sites.cluster.adapter import OTHERS, Adapter, Jobs, Seen
 from simcampaign.sites.cluster.files import About
-from simcampaign.sites.cluster.look import LOOK_SECONDS, Files, Told, look_here, look_there
+from simcampaign.sites.cluster.look import LOOK_SECONDS, Files, Told, look_here, look_there, seal
 from simcampaign.sites.cluster.pace import Pace
 from simcampaign.sites.cluster.verdicts import End, of_end, without_end
 from simcampaign.sites.hosts.base import Done, Host
@@ -300,11 +300,22 @@ class Watch:
         silent = set(watched.doubts)
         if watched.unjudged:
             silent |= {index for index in range(watched.about.size) if self._missing(watched, index)}
+        given_up = list[JobReport]()
         for index in sorted(silent - files.ends.keys() - watched.told.ended):
             if not self._missing(watched, index):
                 watched.doubts.pop(index, None)
             elif (report := self._cleared_up(watched, index, files, None)) is not None:
-                yield report
+                given_up.append(report)
+        yield from self._sealed(watched, given_up, files)
+
+    def _sealed(self, watched: Watched, given_up: Sequence[JobReport], files: Files) -> Iterator[JobReport]:
+        """Yield reports on jobs that are given up, after making sure that none that has not begun ever will.
+
+        A scheduler may keep such a job in its queue, in an error state or held, and start it months later.
+        """
+        directory = f"{self._scratch()}/arrays/{watched.name}"
+        begun = seal(self._host, directory, [each.index for each in given_up if each.index not in files.started])
+        yield from (each for each in given_up if each.index not in begun)
 
     def _missing(self, watched: Watched, index: int) -> bool:
         """Tell whether a job is over for the scheduler, or not known to it."""

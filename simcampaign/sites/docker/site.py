@@ -13,9 +13,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
 from simcampaign.errors import ConfigError, NetworkError, SiteError
+from simcampaign.fields import reader
 from simcampaign.jobs import ArrayReport, ArraySpec
 from simcampaign.mistakes import explain
 from simcampaign.places import data_folder
@@ -181,7 +182,7 @@ class DockerSite(DetachedSite):
             return self.settings
         asked = {**dataclasses.asdict(self.settings), **array.options}
         try:
-            return TypeAdapter(DockerOptions).validate_python(asked)
+            options: DockerOptions = reader(DockerOptions).validate_python(asked)
         except ValidationError as error:
             raise ConfigError(explain(error, "options", DockerOptions, asked)) from error
 
