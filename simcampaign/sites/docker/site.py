@@ -185,6 +185,7 @@ class DockerSite(DetachedSite):
             options: DockerOptions = reader(DockerOptions).validate_python(asked)
         except ValidationError as error:
             raise ConfigError(explain(error, "options", DockerOptions, asked)) from error
+        return options
 
     def _image_of(self, array: ArraySpec, options: DockerOptions) -> str:
         image = array.image or options.image
