@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import re
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,11 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.colony.outputs import HEADER
+from models.outputs import DATED, OutputsError, dated_folders, find_runs
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-
-_DATED = re.compile(r"\d{4}-\d{2}-\d{2}")
 
 # Okabe and Ito's colours, without the yellow that is too pale for a line; line styles tell them apart in grey.
 _COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#000000")
@@ -28,10 +26,6 @@ _CURVES = 8
 """More conditions than this are too many to tell apart in one picture."""
 
 _PANELS = (("cells", "living cells"), ("radius_um", "colony radius (µm)"))
-
-
-class PicturesError(Exception):
-    """There is nothing to draw, or a file cannot be read."""
 
 
 @dataclass(frozen=True)
@@ -49,44 +43,12 @@ class Curves:
         return len(next(iter(self.values.values())))
 
 
-def dated_folders(location: Path, name: str | None) -> tuple[str, list[Path]]:
-    """Return a series' name and its dated folders, oldest first.
-
-    ``location`` is a dated location, whose name and neighbours are those of the series, or a working location; then
-    ``name`` tells the series, unless there is only one. Raises ``PicturesError`` if there is no dated folder.
-    """
-    if _DATED.fullmatch(location.name):
-        return location.parent.name, sorted(_dated(location.parent))
-    found = sorted(folder.name for folder in location.glob("*") if _dated(folder)) if name is None else [name]
-    if len(found) > 1:
-        raise PicturesError(f"{location}: holds several series ({', '.join(found)}); choose one with --name")
-    folders = sorted(_dated(location / found[0])) if found else []
-    if not folders:
-        raise PicturesError(
-            f"{location}: holds no dated folder of {name or 'a series'}, like {name or 'NAME'}/2026-01-31"
-        )
-    return found[0], folders
-
-
-def _dated(folder: Path) -> list[Path]:
-    return [child for child in folder.glob("*") if _DATED.fullmatch(child.name)]
-
-
 def read_curves(name: str, folders: list[Path]) -> dict[str, Curves]:
     """Read the time series of all runs, by condition; of a run done on several days the latest counts.
 
-    Raises ``PicturesError`` if there is none, or one is no time series of this model.
+    Raises ``OutputsError`` if there is none, or one is no time series of this model.
     """
-    run = re.compile(rf"{re.escape(name)}_(?P<condition>.+)_(?P<seed>\d{{4,}})\.csv")
-    runs: dict[str, dict[int, Path]] = {}
-    for folder in folders:
-        for path in sorted((folder / "outputs").glob("*.csv")):
-            if found := run.fullmatch(path.name):
-                runs.setdefault(found["condition"], {})[int(found["seed"])] = path
-    if not runs:
-        raise PicturesError(
-            f"no time series {name}_CONDITION_SEED.csv in {', '.join(f'{folder}/outputs' for folder in folders)}"
-        )
+    runs = find_runs(name, folders, "csv")
     return {condition: _curves(list(paths.values())) for condition, paths in runs.items()}
 
 
@@ -109,7 +71,7 @@ def _drug(path: Path) -> tuple[float, float] | None:
         with h5py.File(cells) as file:
             attributes = dict(file.attrs)
     except OSError as error:
-        raise PicturesError(f"{cells}: cannot be read: {error}") from error
+        raise OutputsError(f"{cells}: cannot be read: {error}") from error
     if not attributes.get("drug_dose"):
         return None
     return float(attributes["drug_start"]), float(attributes["drug_end"])
@@ -119,10 +81,10 @@ def _table(path: Path) -> NDArray[np.float64]:
     try:
         with path.open(encoding="utf-8") as file:
             if file.readline().strip() != HEADER:
-                raise PicturesError(f"{path}: is no time series of this model; its first line should be {HEADER}")
+                raise OutputsError(f"{path}: is no time series of this model; its first line should be {HEADER}")
             return np.loadtxt(file, delimiter=",", ndmin=2)
     except (OSError, ValueError) as error:
-        raise PicturesError(f"{path}: cannot be read: {error}") from error
+        raise OutputsError(f"{path}: cannot be read: {error}") from error
 
 
 def draw(name: str, curves: Mapping[str, Curves], path: Path) -> str:
@@ -217,11 +179,11 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         name, folders = dated_folders(options.location, options.name)
-        target = options.location if _DATED.fullmatch(options.location.name) else folders[-1]
+        target = options.location if DATED.fullmatch(options.location.name) else folders[-1]
         path = target / "pictures" / "growth.png"
         text = draw(name, read_curves(name, folders), path)
         path.with_suffix(".txt").write_text(f"{text}\n", encoding="utf-8")
-    except PicturesError as error:
+    except OutputsError as error:
         sys.stderr.write(f"colony: {error}\n")
         return 2
     except OSError as error:

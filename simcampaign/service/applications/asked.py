@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 import secrets
@@ -119,10 +120,16 @@ class Common:
 COMMON = tuple(Common.__dataclass_fields__)
 
 
+@functools.cache
+def _adapter(kind: type[Any]) -> TypeAdapter[Any]:
+    """Return what reads a ``kind``; to make it takes much longer than to use it."""
+    return TypeAdapter(kind)
+
+
 def read(kind: type[Any], data: Mapping[str, Any], root: str = "config") -> Any:
     """Return ``data`` as a ``kind``. Raises ``ConfigError`` with every mistake."""
     try:
-        return TypeAdapter(kind).validate_python(dict(data))
+        return _adapter(kind).validate_python(dict(data))
     except ValidationError as error:
         raise ConfigError(explain(error, root, kind, dict(data))) from error
 

@@ -29,14 +29,15 @@ OVER = {"completed", "failed", "cancelled", "lost"}
 
 
 class Server:
-    """A job manager below ``home``, with the settings of ``service.toml`` there."""
+    """A job manager below ``home``, with the settings of ``service.toml`` there; programs in ``bin`` come first."""
 
-    def __init__(self, home: Path, settings: str = "", *options: str, free: str = FREE) -> None:
+    def __init__(self, home: Path, settings: str = "", *options: str, free: str = FREE, sites: str = "") -> None:
         home.mkdir(exist_ok=True)
         self.home = home
         self.options = options
         (home / "service.toml").write_text(f"{settings}\n{free}")
-        (home / "sites.toml").write_text('[local]\nslots = 4\ngrace_seconds = 0.3\nexecutable = "sh {input}"\n')
+        local = '[local]\nslots = 4\ngrace_seconds = 0.3\nexecutable = "sh {input}"\n'
+        (home / "sites.toml").write_text(f"{local}\n{sites}")
         self.log = home / "server.log"
         self.process: subprocess.Popen[str] | None = None
         self.http = httpx.Client()
@@ -47,7 +48,11 @@ class Server:
         command = [sys.executable, "-m", "simcampaign.service", "--port", "0", *self.options]
         self.process = subprocess.Popen(
             command,
-            env={**environment, "SIMCAMPAIGN_HOME": str(self.home)},
+            env={
+                **environment,
+                "SIMCAMPAIGN_HOME": str(self.home),
+                "PATH": f"{self.home / 'bin'}{os.pathsep}{environment['PATH']}",
+            },
             stdout=subprocess.PIPE,
             stderr=self.log.open("a"),
             text=True,

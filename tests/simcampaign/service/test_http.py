@@ -351,6 +351,36 @@ def test_a_service_that_is_told_to_end_lets_go_of_listeners_and_leaves_jobs_runn
         assert server.wait(runs)[0]["status"] == "completed"
 
 
+SINFO = """#!/bin/sh
+cat <<END
+main* up 1-00:00:00 mixed 8/24/0/32 128000 64000
+main* up 1-00:00:00 idle 0/32/0/32 128000 0
+long up infinite down* 0/0/16/16 64000 0
+END
+"""
+
+
+def test_partitions_are_those_that_the_cluster_tells(tmp_path: Path) -> None:
+    programs = tmp_path / "home" / "bin"
+    programs.mkdir(parents=True)
+    (programs / "sinfo").write_text(SINFO)
+    (programs / "sinfo").chmod(0o755)
+    with running(tmp_path / "home", sites='[hpc]\nbackend = "slurm"\n') as server:
+        for path in ("/scheduler/partitions", "/api/cluster_partitions"):
+            answer = server.http.get(path)
+            assert answer.status_code == 200, answer.text
+            main, long = answer.json()
+            assert (main["name"], main["nodes_total"], main["nodes_used"]) == ("main", 2, 1)
+            assert (main["cores_total"], main["cores_used"], main["memory_total_gb"]) == (64, 8, 250.0)
+            assert (main["memory_used_gb"], long["name"], long["site"]) == (62.5, "long", "hpc")
+        assert server.http.get("/api/scheduler_type").json() == {"scheduler_type": "slurm"}
+        assert server.http.get("/system/status").json()["mode"] == "slurm"
+        (programs / "sinfo").write_text("#!/bin/sh\necho 'no controller' >&2\nexit 1\n")
+        broken = server.http.get("/scheduler/partitions")
+        assert broken.status_code == 502
+        assert "no controller" in broken.json()["error"]
+
+
 def test_the_package_is_light_until_it_serves() -> None:
     code = "import sys, simcampaign.service; print({'fastapi', 'uvicorn', 'sqlalchemy', 'socketio'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -19,7 +19,7 @@ def test_no_request_makes_the_service_fail_hang_or_answer_what_it_does_not_descr
     program = str(Path(sys.executable).with_name("schemathesis"))
     with running(tmp_path / "home", "allow_commands = true") as server:
         server.shell("true", jobid="job-1")
-        url = f"{server.http.base_url}openapi.json"
+        url = f"{str(server.http.base_url).rstrip('/')}/openapi.json"
         limits = ["--max-examples", "30", "--exclude-path", "/events", "--request-timeout", "20"]
         done = subprocess.run(
             [program, "run", url, *limits, "--checks", CHECKS, "--phases", "examples,coverage,fuzzing", "--no-color"],
