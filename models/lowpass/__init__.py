@@ -1,0 +1,1 @@
+"""Low-pass filters of parts with tolerances, by ngspice."""
