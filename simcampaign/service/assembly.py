@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import functools
 import getpass
 import os
 import time
@@ -77,7 +78,7 @@ class Service:
             self._told = 0
             self.book.forget_events(EVENTS_KEPT)
 
-    @property
+    @functools.cached_property
     def user(self) -> str:
         """Whose process this is."""
         try:

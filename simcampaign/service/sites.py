@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from simcampaign.errors import ConfigError, Problem, SimcampaignError
+from simcampaign.errors import ConfigError, Problem
 from simcampaign.sites.local import LocalSite
 from simcampaign.sites.registry import LOCAL, ConfiguredSite, open_site, read_tables, site_names
 
 UNFIT = "keeps no files for single jobs, so the queue cannot use it"
+
+
+CLUSTERS = frozenset({"slurm", "lsf", "pbs", "sge", "windows_hpc"})
+"""Backends with partitions or queues. What a site's capabilities say of that, some must ask their cluster for."""
 
 
 def usable(name: str) -> ConfiguredSite:
@@ -37,11 +41,11 @@ def sites_here() -> dict[str, float]:
 
 
 def clusters() -> Iterator[ConfiguredSite]:
-    """Yield the sites that have partitions or queues."""
+    """Yield the sites that are clusters; none of them is asked anything."""
     for name in site_names():
         try:
             configured = open_site(name)
-        except SimcampaignError:
+        except ConfigError:
             continue
-        if configured.site.capabilities.queues:
+        if configured.backend in CLUSTERS:
             yield configured

@@ -121,7 +121,7 @@ COMMON = tuple(Common.__dataclass_fields__)
 
 
 @functools.cache
-def _adapter(kind: type[Any]) -> TypeAdapter[Any]:
+def _adapter(kind: Any) -> TypeAdapter[Any]:
     """Return what reads a ``kind``; to make it takes much longer than to use it."""
     return TypeAdapter(kind)
 
