@@ -129,7 +129,7 @@ def _adapter(kind: Any) -> TypeAdapter[Any]:
 def read(kind: type[Any], data: Mapping[str, Any], root: str = "config") -> Any:
     """Return ``data`` as a ``kind``. Raises ``ConfigError`` with every mistake."""
     try:
-        return _adapter(kind).validate_python(dict(data))
+        return _adapter(kind).validate_python(dict(data))  # type: ignore[arg-type]  # classes can be hashed
     except ValidationError as error:
         raise ConfigError(explain(error, root, kind, dict(data))) from error
 
