@@ -37,10 +37,10 @@ demo: $(VENV)/.demo  ## A campaign of real simulations on this machine; type it 
 	$(BIN)/python -m flows.run_local_simulations configs/colony.yaml "context.working_location=$(DEMO)" "context.manifest_location=$(DEMO)"
 
 test: $(VENV)/.dev  ## The tests
-	$(BIN)/python -m pytest -m "not faults"
+	$(BIN)/python -m pytest -n auto --dist loadfile -m "not faults" $(FLAGS)
 
 test-faults: $(VENV)/.dev  ## Slow campaigns of kills and cuts
-	$(BIN)/python -m pytest -m faults
+	$(BIN)/python -m pytest -n auto --dist worksteal -m faults $(FLAGS)
 
 lint: $(VENV)/.dev  ## Style and types
 	$(BIN)/ruff check .
