@@ -31,7 +31,11 @@ def answers(port: int) -> bool:
 
 @contextmanager
 def daemon(
-    command: Sequence[str], log: Path, is_up: Callable[[], bool], environment: Mapping[str, str] | None = None
+    command: Sequence[str],
+    log: Path,
+    is_up: Callable[[], bool],
+    environment: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Run a program while the context lasts; it is left as soon as ``is_up``, and ended by SIGTERM, then SIGKILL.
 
@@ -39,7 +43,12 @@ def daemon(
     """
     with log.open("wb") as output:
         process = subprocess.Popen(
-            command, stdout=output, stderr=output, stdin=subprocess.DEVNULL, env={**os.environ, **(environment or {})}
+            command,
+            stdout=output,
+            stderr=output,
+            stdin=subprocess.DEVNULL,
+            env={**os.environ, **(environment or {})},
+            cwd=cwd,
         )
     try:
         deadline = time.monotonic() + PATIENCE
