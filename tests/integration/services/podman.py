@@ -48,7 +48,7 @@ def podman_host(*, rootless: bool = False) -> Iterator[str]:
         if rootless:
             command = [*_as_user(home, environment), *command]
         try:
-            # Where a container is killed for want of memory, its monitor leaves a file in the directory it was started in.
+            # The monitor of a container that is killed for want of memory leaves a file where it was started.
             with daemon(command, home / "log", lambda: answers_as_docker(host), environment, home) as process:
                 try:
                     yield host
