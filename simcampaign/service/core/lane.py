@@ -9,7 +9,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 
 from simcampaign.errors import SimcampaignError
-from simcampaign.jobs import JobState
+from simcampaign.jobs import JobReport, JobState
+from simcampaign.ledger import JobRow
 from simcampaign.ledger.queuerows import Change, QueueRow, QueueState
 from simcampaign.service.core.book import Book
 
@@ -27,6 +28,21 @@ STATES = {
 
 TROUBLE_SECONDS = 2.0
 """Shortest pause after a site could not be asked; it doubles up to a minute."""
+
+
+def change_of(job_id: str, seen: JobReport | JobRow) -> Change:
+    """Return what a site, or the ledger, says of a job in the queue's words."""
+    return Change(
+        job_id,
+        STATES[seen.state],
+        started=seen.started,
+        ended=seen.ended,
+        return_code=seen.exit_code,
+        cause=None if seen.cause is None else str(seen.cause),
+        message=seen.message,
+        cpu_seconds=seen.cpu_seconds,
+        peak_memory_bytes=seen.peak_memory_bytes,
+    )
 
 
 class Lane(ABC):

@@ -16,7 +16,7 @@ from simcampaign.errors import ConfigError, ConflictError, LocationError, SiteEr
 from simcampaign.ledger import JobRow, RequestRow
 from simcampaign.ledger.queuerows import Change, QueueRow, QueueState
 from simcampaign.service.core.book import Book
-from simcampaign.service.core.lane import STATES, Lane
+from simcampaign.service.core.lane import Lane, change_of
 from simcampaign.service.core.work import Work
 from simcampaign.sites.base import Site
 
@@ -83,7 +83,7 @@ class RequestLane(Lane):
         by_request = {request.id: row for row, request in self._rows.values()}
         changes = []
         for job in self.workplace.requests.jobs(list(by_request)):
-            change = _change(by_request[job.request_id], job)
+            change = change_of(by_request[job.request_id].id, job)
             if change.state is not QueueState.SCHEDULED:
                 changes.append(change)
         news = [change for change in changes if change.state is not self._last(change.id)]
@@ -169,17 +169,3 @@ def _request(row: QueueRow, work: Work) -> tuple[Request, dict[str, bytes]]:
         group="queue",
     )
     return request, contents
-
-
-def _change(row: QueueRow, job: JobRow) -> Change:
-    return Change(
-        row.id,
-        STATES[job.state],
-        started=job.started,
-        ended=job.ended,
-        return_code=job.exit_code,
-        cause=None if job.cause is None else str(job.cause),
-        message=job.message,
-        cpu_seconds=job.cpu_seconds,
-        peak_memory_bytes=job.peak_memory_bytes,
-    )

@@ -10,11 +10,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from simcampaign.errors import SiteError
-from simcampaign.jobs import ArrayReport, JobReport
+from simcampaign.jobs import ArrayReport
 from simcampaign.ledger.queuerows import Change, Place, QueueRow, QueueState
 from simcampaign.series import key_fault
 from simcampaign.service.core.book import Book
-from simcampaign.service.core.lane import STATES, Lane
+from simcampaign.service.core.lane import Lane, change_of
 from simcampaign.service.core.work import Work
 from simcampaign.sites.local import LocalSite
 from simcampaign.sites.stream import Stream, StreamJob
@@ -200,7 +200,7 @@ class StreamLane(Lane):
         """Write down what a journal said, and how far it was read, at once."""
         rows = opened.jobs
         if report.known:
-            changes = [_change(rows[each.index], each) for each in report.changes if each.index in rows]
+            changes = [change_of(rows[each.index].id, each) for each in report.changes if each.index in rows]
         else:
             gone = "the site does not know it any more"
             changes = [Change(row.id, QueueState.LOST, cause="lost", message=gone) for row in rows.values()]
@@ -254,20 +254,6 @@ class StreamLane(Lane):
             path = self.site.root / "arrays" / row.place / "out" / f"{row.place_index}.log"
             if path.exists():
                 path.write_bytes(b"")  # that it is there says that the job was started
-
-
-def _change(row: QueueRow, report: JobReport) -> Change:
-    return Change(
-        row.id,
-        STATES[report.state],
-        started=report.started,
-        ended=report.ended,
-        return_code=report.exit_code,
-        cause=None if report.cause is None else str(report.cause),
-        message=report.message,
-        cpu_seconds=report.cpu_seconds,
-        peak_memory_bytes=report.peak_memory_bytes,
-    )
 
 
 def _fill(folder: Path, work: Work) -> None:
