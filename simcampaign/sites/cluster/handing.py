@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 import secrets
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -25,6 +26,11 @@ _SUBMIT_SECONDS = 300.0
 """A busy controller keeps its clients waiting for minutes."""
 
 _PLACEHOLDER = re.compile(r"\{[a-z_]+\}")
+
+_UNDER_WAY_SECONDS = 15.0
+"""How long another submission of the same array is given before it is taken for dead."""
+
+_SHORTEST_NAP = 0.05
 
 _ATTEMPTS = 3
 """How often an array is written anew because another submission of it came to nothing meanwhile."""
@@ -42,12 +48,22 @@ class Hand:
         check_name(array.name)
         for _ in range(_ATTEMPTS):
             state, fence = self._prepare(array, options)
-            remote_id = self.find(array.name) if state == "known" else self._place(array, options, fence)
+            remote_id = self._adopt(array.name) if state == "known" else self._place(array, options, fence)
             if remote_id is not None:
                 return remote_id
         raise NetworkError(
             f"array {array.name} cannot be handed over: others submit and fence it at the same time", "run again"
         )
+
+    def _adopt(self, name: str) -> str | None:
+        """Return the remote id of an array that is there; another submission of it may be under way and is awaited."""
+        deadline, nap = time.monotonic() + _UNDER_WAY_SECONDS, _SHORTEST_NAP
+        while self._there(name) and time.monotonic() < deadline:
+            if (known := self._submitted(name)) is not None:
+                return known
+            time.sleep(nap)
+            nap = min(2 * nap, 1.0)
+        return self.find(name)
 
     def find(self, name: str) -> str | None:
         """Return the remote id of the array with this name; after None none of its jobs can start any more."""

@@ -20,11 +20,14 @@ if [ "$(cat "../fences/$name" 2>/dev/null)" != "$fence" ]; then
     echo fenced
     exit 0
 fi
-cd "$name" || exit 3
+cd "$name" || { echo fenced && exit 0; }
 "$@" >submitted.new 2>submit.err </dev/null
 code=$?
+# Whoever fenced the array meanwhile has removed it: what the scheduler took cannot start.
+[ -f "is$draft" ] || { echo fenced && exit 0; }
 if [ "$code" = 0 ]; then
-    mv submitted.new submitted
+    # Once the answer is in the array's own place no fence takes it away; before, one may have.
+    { mv submitted.new submitted && [ -f "../$name/is$draft" ]; } || { echo fenced && exit 0; }
     echo submitted
     cat submitted
 else
