@@ -15,11 +15,12 @@ from simcampaign.jobs import ArraySpec, JobReport, Resources
 from simcampaign.sites.base import Site
 from tests.contract.acts import BOTH_STREAMS, FAILS, HOSTILE_OUTPUT, NAMES_ITSELF, QUIET
 from tests.contract.aws_place import AwsPlace, without_aws_settings
-from tests.contract.places import ConfiguredPlace, FakePlace, Place, Watched
+from tests.contract.places import ConfiguredPlace, FakePlace, Place, Verdict, Watched, verdicts
 from tests.integration.containers import engine_of
 from tests.integration.services.aws import Aws, aws_server
 from tests.integration.services.busybox import BUSYBOX
 from tests.integration.services.processes import free_port
+from tests.integration.services.schedulers import played_scheduler
 from tests.integration.services.sge import NoGridEngine, grid_engine
 from tests.integration.services.slurm import NoSlurm, slurm_cluster
 from tests.integration.services.sshd import NoSshd, ssh_servers
@@ -140,6 +141,8 @@ STARTS: dict[str, Start] = {
     "slurm": cluster("slurm", slurm_cluster),
     "batch": batch,
     "sge": cluster("sge", grid_engine),
+    "lsf": cluster("lsf", lambda: played_scheduler("lsf")),
+    "pbs": cluster("pbs", lambda: played_scheduler("pbs")),
 }
 
 
@@ -162,6 +165,15 @@ class Over:
     remote_id: str
     watched: Watched
     jobs: dict[int, JobReport] = field(default_factory=dict)
+
+    @property
+    def verdicts(self) -> dict[int, Verdict]:
+        """How its jobs ended."""
+        return verdicts(self.jobs)
+
+    def told_by(self, site: Site) -> dict[int, Verdict]:
+        """How its jobs ended by the word of another object of the site, once it has told of all."""
+        return verdicts(Watched(self.watched.place, site, self.remote_id).end(len(self.array.jobs)))
 
     @property
     def stranger(self) -> str:

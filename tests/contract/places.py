@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from simcampaign.jobs import ArraySpec, JobReport, JobSpec, job_environment
+from simcampaign.jobs import ArraySpec, Cause, JobReport, JobSpec, JobState, job_environment
 from simcampaign.sites.base import Site
 from simcampaign.sites.registry import configure_site
 from tests.contract.acts import Act, script
@@ -251,6 +251,14 @@ def toml(value: Any) -> str:
     if isinstance(value, Mapping):
         return "{" + ", ".join(f"{json.dumps(name)} = {toml(each)}" for name, each in value.items()) + "}"
     return json.dumps(value)
+
+
+Verdict = tuple[JobState, Cause | None, int | None]
+
+
+def verdicts(jobs: Mapping[int, JobReport]) -> dict[int, Verdict]:
+    """Return how jobs ended: what a site must say the same of at every look, whoever looks."""
+    return {index: (job.state, job.cause, job.exit_code) for index, job in jobs.items()}
 
 
 class Watched:

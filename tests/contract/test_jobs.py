@@ -127,11 +127,11 @@ def test_cancel_ends_single_jobs_and_leaves_the_others_alone(place: Place, site:
     assert states == {0: cancelled, 1: finished, 2: finished, 3: cancelled}
 
 
-def test_cancelling_what_is_over_or_never_was_is_no_error(over: Over, place: Place) -> None:
+def test_cancelling_what_is_over_or_never_was_is_no_error(over: Over) -> None:
     over.site.cancel(over.remote_id)
     over.site.cancel(over.remote_id, [0, 1])
     over.site.cancel(over.stranger)
-    assert Watched(place, over.site, over.remote_id).look() == over.jobs
+    assert over.told_by(over.site) == over.verdicts
 
 
 def test_waiting_ends_with_the_time_that_was_given(place: Place, site: Site) -> None:

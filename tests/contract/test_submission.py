@@ -14,13 +14,13 @@ from simcampaign.jobs import JobState, Resources
 from simcampaign.sites.base import Site
 from tests.contract.acts import HELD, NAMES_ITSELF, QUIET
 from tests.contract.conftest import Over
-from tests.contract.places import ConfiguredPlace, Place, Watched
+from tests.contract.places import ConfiguredPlace, Place, Watched, verdicts
 
 
 def test_an_array_is_found_by_its_name_by_a_new_object_of_the_site(place: Place, over: Over) -> None:
     again = place.site()
     assert again.find(over.array.name) == over.remote_id
-    assert Watched(place, again, over.remote_id).look() == over.jobs
+    assert over.told_by(again) == over.verdicts
 
 
 def test_an_array_is_found_by_its_name_from_a_new_process(place: Place, over: Over) -> None:
@@ -48,7 +48,7 @@ def test_a_known_name_is_adopted_and_runs_once_while_it_runs_and_when_it_is_over
     place.let_go(array)
     watched.end(2)
     assert place.site().submit(array) == remote_id
-    assert watched.end(2) == Watched(place, site, remote_id).end(2)
+    assert verdicts(watched.end(2)) == verdicts(Watched(place, site, remote_id).end(2))
     assert place.started(array) == [0, 1]
 
 
@@ -85,7 +85,7 @@ def test_one_object_serves_many_threads(place: Place, site: Site) -> None:
 def test_the_site_can_be_carried_to_another_process(place: Place, over: Over) -> None:
     carried = pickle.loads(pickle.dumps(over.site))  # noqa: S301 - our own
     assert carried.find(over.array.name) == over.remote_id
-    assert Watched(place, carried, over.remote_id).look() == over.jobs
+    assert over.told_by(carried) == over.verdicts
 
 
 def test_a_program_that_is_not_there_is_refused_and_nothing_is_created(place: Place, site: Site) -> None:
@@ -150,6 +150,6 @@ def test_jobs_that_ended_are_told_as_such_after_a_long_time_without_a_look(place
     array = place.array([QUIET], size=20)
     remote_id = site.submit(array)
     Watched(place, site, remote_id).end(20)
-    late = place.site().status({remote_id: ""})[remote_id]
-    assert {change.index: change.state for change in late.changes} == dict.fromkeys(range(20), JobState.FINISHED)
+    late = Watched(place, place.site(), remote_id).end(20)
+    assert {index: job.state for index, job in late.items()} == dict.fromkeys(range(20), JobState.FINISHED)
     assert place.started(array) == list(range(20))
