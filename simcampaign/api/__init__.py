@@ -15,20 +15,27 @@ from simcampaign.api.inputs import Simulation
 from simcampaign.api.job import Job, ResourcesUsed
 from simcampaign.api.listing import get_job, get_job_array, get_job_arrays, get_jobs
 from simcampaign.api.running import run, run_async, run_many, run_many_async
+from simcampaign.api.sites import doctor, get_queues, get_site_names
 from simcampaign.jobs import Cause, JobState
+from simcampaign.sites.base import Finding, Queue
 
 __all__ = [
     "Cause",
+    "Finding",
     "Job",
     "JobArray",
     "JobState",
+    "Queue",
     "ResourcesUsed",
     "Simulation",
     "aio",
+    "doctor",
     "get_job",
     "get_job_array",
     "get_job_arrays",
     "get_jobs",
+    "get_queues",
+    "get_site_names",
     "run",
     "run_async",
     "run_many",

@@ -16,13 +16,14 @@ from datetime import datetime
 from pathlib import Path
 from typing import TypeVar, Unpack
 
-from simcampaign.api import listing, running
+from simcampaign.api import listing, running, sites
 from simcampaign.api.array import JobArray
 from simcampaign.api.asked import More, RunMore
 from simcampaign.api.inputs import Input
 from simcampaign.api.job import Job
 from simcampaign.errors import SimulationError
 from simcampaign.jobs import JobState
+from simcampaign.sites.base import Finding, Queue
 
 AnyJob = TypeVar("AnyJob", Job, JobArray)
 
@@ -107,6 +108,28 @@ async def get_jobs(
     return await asyncio.to_thread(listing.get_jobs, site_name, status, group, since, limit, after)
 
 
+async def get_job_arrays(
+    site_name: str | None = None,
+    status: listing.Status | None = None,
+    group: str | None = None,
+    since: datetime | float | None = None,
+    limit: int = 100,
+    after: JobArray | None = None,
+) -> list[JobArray]:
+    """Return job arrays, newest first; see ``api.get_job_arrays``."""
+    return await asyncio.to_thread(listing.get_job_arrays, site_name, status, group, since, limit, after)
+
+
+async def get_queues(site_name: str) -> list[Queue]:
+    """Return the partitions or queues of a site; see ``api.get_queues``."""
+    return await asyncio.to_thread(sites.get_queues, site_name)
+
+
+async def doctor(site_name: str) -> list[Finding]:
+    """Look whether jobs can run at a site; see ``api.doctor``."""
+    return await asyncio.to_thread(sites.doctor, site_name)
+
+
 async def wait(
     job: Job | JobArray, poll_interval_in_seconds: float | None = None, timeout_in_seconds: float | None = None
 ) -> JobState:
@@ -174,6 +197,11 @@ async def logs(job: Job) -> str:
 async def cancel(job: Job | JobArray) -> None:
     """Ask the site to end it."""
     await asyncio.to_thread(job.cancel)
+
+
+async def retry(job: Job, memory_mb: int | None = None, wall_time_in_seconds: float | None = None) -> None:
+    """Submit a job that failed or was lost again; see ``Job.retry``."""
+    await asyncio.to_thread(job.retry, memory_mb, wall_time_in_seconds)
 
 
 async def retry_failed(

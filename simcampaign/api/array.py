@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Literal, overload
 
-from simcampaign.api.job import Given, Job, ResourcesUsed, html_table
+from simcampaign.api.job import Given, Job, ResourcesUsed, folder_name, html_table
 from simcampaign.api.record import Record
 from simcampaign.api.waiting import Follow, Waited
 from simcampaign.api.words import call_text, states_text
@@ -159,8 +159,12 @@ class JobArray(Waited):
     def logs(self, follow: bool = False) -> list[str] | Iterator[tuple[int, str]]:
         """Return what each job printed so far; with ``follow`` an iterator over pairs of index and line, as they come.
 
-        Following all jobs of a large array is a lot to ask of a site.
+        Following all jobs of a large array is a lot to ask of a site. Of a deleted array see ``Job.logs``.
         """
+        if self.is_archived:
+            texts = [job.logs() for job in self.jobs]
+            lines = ((index, line) for index, text in enumerate(texts) for line in text.splitlines())
+            return lines if follow else texts
         return self._follow() if follow else [data.decode(errors="replace") for data in self._logs()]
 
     def _logs(self) -> list[bytes]:
@@ -242,8 +246,3 @@ class JobArray(Waited):
         rest = len(self) - MOST_SHOWN
         more = f"<p>… and {rest} more: {states_text(self._states())}</p>" if rest > 0 else ""
         return html_table(self.jobs[:MOST_SHOWN]) + more
-
-
-def folder_name(index: int) -> str:
-    """Return the folder of a job's outputs in the array's output folder."""
-    return f"job_{index:04d}"

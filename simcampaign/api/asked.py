@@ -174,7 +174,8 @@ class Call:
     def _collect(
         self, site: ConfiguredSite | None, asked: AskedOne | AskedMany | None, problems: list[Problem]
     ) -> Collected | None:
-        environment = {} if asked is None else asked.environment
+        given = self.arguments.get("environment")
+        environment = given if isinstance(given, Mapping) else {}
         problems += environment_problems(environment, f"{self.function}.environment")
         # Inputs are read even if the rest is wrong: a person hears of all mistakes at once.
         collector = Collector(site, None if asked is None else _ranks(asked), environment)

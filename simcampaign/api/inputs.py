@@ -88,6 +88,10 @@ class Collector:
         simulation = self._simulation(given, path)
         if simulation is None:
             return
+        if isinstance(given, Simulation) and not given.command and not given.files:
+            remedy = "give a command, or files of which the site's executable starts the first"
+            self._wrong(f"{path}.command", ABSENT, "is missing, and so are files: there is nothing to run", remedy)
+            return
         before = len(self.found.problems)
         files = self._files(simulation.files, f"{path}.files" if isinstance(given, Simulation) else path)
         command = self._command(simulation.command, path, isinstance(given, Simulation))

@@ -101,19 +101,32 @@ class Job(Waited):
         row = self._try()
         if row.state is JobState.FINISHED:
             return None
-        kept = Path(self._record.request.destination or ".", self.log_name)
-        if self._record.request.destination and kept.is_file():
-            return failure(self.job_name, self.site_name, row, kept.read_text(errors="replace"), str(kept))
+        log, place = self._told()
+        return failure(self.job_name, self.site_name, row, log, place)
+
+    def _told(self) -> tuple[str, str]:
+        """Return its log and where that is; what ``run`` saved may be of an earlier try, so the site is asked, too."""
+        saved = self.saved_log
+        kept = "" if saved is None else _text(saved)
         try:
-            log = "" if self.is_archived else self.logs()
+            log = kept if self.is_archived else self._log().decode(errors="replace")
         except (SiteError, NetworkError):
-            log = ""
-        return failure(self.job_name, self.site_name, row, log, f"{self._call()}.logs()")
+            log = kept
+        return log, str(saved) if saved is not None and log == kept else f"{self._call()}.logs()"
 
     @property
     def log_name(self) -> str:
         """The name of the file in an output folder that ``run`` saves the log as."""
         return f"{self.job_name}.log"
+
+    @property
+    def saved_log(self) -> Path | None:
+        """The file that ``run`` saved its log as; None if there is none, e.g. since nothing was printed."""
+        folder = self._record.request.destination
+        if not folder:
+            return None
+        file = Path(folder, folder_name(self._index) if self._record.many else "", self.log_name)
+        return file if file.is_file() else None
 
     def get_output_files(self) -> list[str]:
         """Return the names of the files that it left so far, relative to its folder.
@@ -147,8 +160,20 @@ class Job(Waited):
     @overload
     def logs(self, follow: bool) -> str | Iterator[str]: ...
     def logs(self, follow: bool = False) -> str | Iterator[str]:
-        """Return what it printed so far; with ``follow`` an iterator over its lines, as they come, until it ends."""
+        """Return what it printed so far; with ``follow`` an iterator over its lines, as they come, until it ends.
+
+        Of a job that was deleted, what ``run`` saved beside the outputs; raises ``ConflictError`` if it saved nothing.
+        """
+        if self.is_archived:
+            text = self._saved()
+            return iter(text.splitlines()) if follow else text
         return self._follow() if follow else self._log().decode(errors="replace")
+
+    def _saved(self) -> str:
+        if not self._record.request.destination:
+            self._check_kept()
+        saved = self.saved_log
+        return "" if saved is None else _text(saved)
 
     def _log(self) -> bytes:
         row = self._try()
@@ -244,6 +269,15 @@ class Given:
             ranks=had.ranks,
             gpus=had.gpus,
         )
+
+
+def folder_name(index: int) -> str:
+    """Return the folder of a job's outputs in the output folder of its array."""
+    return f"job_{index:04d}"
+
+
+def _text(file: Path) -> str:
+    return file.read_bytes().decode(errors="replace")
 
 
 def _shown(job: Job) -> str:

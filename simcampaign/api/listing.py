@@ -45,7 +45,10 @@ def get_job_array(job_name: str, site_name: str | None = None) -> JobArray:
     """
     url = default_url()
     requests = open_requests(url)
-    found = [row for row in requests.find(job_name, site_name) if row.many]
+    named = requests.find(job_name, site_name)
+    found = [row for row in named if row.many]
+    if named and not found:
+        raise ConfigError([Problem("job_name", job_name, "is a single job", "get_job() returns it")])
     if not found:
         raise _missing(requests, job_name, site_name, many=True)
     return JobArray(Record.of(_only(found, job_name), url))

@@ -6,15 +6,15 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar, Unpack
 
-from simcampaign.api.array import JobArray, folder_name
+from simcampaign.api.array import JobArray
 from simcampaign.api.asked import Call, More, Prepared, RunMore
-from simcampaign.api.inputs import Collected, Input
-from simcampaign.api.job import Job
+from simcampaign.api.inputs import Collected, Input, Simulation, Writable
+from simcampaign.api.job import Job, folder_name
 from simcampaign.api.places import open_place, open_requests
 from simcampaign.api.record import Record
 from simcampaign.api.words import call_text, count_text, downloaded_text
@@ -165,9 +165,11 @@ def _many(ranks: int | None, seconds: float | None, more: Mapping[str, object]) 
     return {"ranks_per_job": ranks, "wall_time_in_seconds_per_job": seconds, **more}
 
 
-def _listed(inputs: Sequence[Input]) -> list[Input]:
-    """Return the inputs; a single path, which is a sequence, too, is one of them."""
-    return [inputs] if isinstance(inputs, (str, os.PathLike)) else list(inputs)
+def _listed(inputs: Sequence[Input] | Input) -> list[Input]:
+    """Return the inputs; one that is not in a list is one of them, and so is what is no input at all."""
+    if isinstance(inputs, (str, os.PathLike, Simulation, Writable)) or not isinstance(inputs, Iterable):
+        return [inputs]
+    return list(inputs)
 
 
 def _never(_request: Request, _collected: Collected) -> bool:
@@ -218,7 +220,8 @@ class Work(Generic[AnyJob]):
         """
         copied: dict[Path, int] = {}
         try:
-            copied = self.job.copy_output(self.folder) | self._save_logs()
+            copied = self.job.copy_output(self.folder)
+            copied |= self._save_logs(copied)
         except (SiteError, NetworkError) as error:
             if self.job.status is JobState.FINISHED:
                 raise
@@ -237,11 +240,12 @@ class Work(Generic[AnyJob]):
             sys.stdout.write(f"{text}\n")
             sys.stdout.flush()
 
-    def _save_logs(self) -> dict[Path, int]:
+    def _save_logs(self, outputs: Mapping[Path, int]) -> dict[Path, int]:
         """Save what the jobs printed beside their outputs; an output of the same name is left alone."""
         saved = {}
         for path, text in self._logs().items():
-            if text and not path.exists():
+            # An empty one is saved in place of an earlier job's alone.
+            if path not in outputs and (text or path.exists()):
                 try:
                     path.parent.mkdir(parents=True, exist_ok=True)
                     path.write_text(text, encoding="utf-8")

@@ -62,8 +62,10 @@ def test_a_misspelt_name_or_state_is_recognised() -> None:
     api.run_many_async([QUICK], "local", job_name="many")
     with pytest.raises(ConfigError, match="get_job_array"):
         api.get_job("many")
-    with pytest.raises(ConfigError, match="no such job array"):
+    with pytest.raises(ConfigError, match=r"is a single job; get_job\(\)"):
         api.get_job_array("melting")
+    with pytest.raises(ConfigError, match="no such job array"):
+        api.get_job_array("meltings")
 
 
 def test_the_site_need_not_be_named_if_only_one_has_such_a_job() -> None:

@@ -39,6 +39,24 @@ def test_no_input_at_all_is_refused() -> None:
     assert problems() == ["input_files = []: there is none; give at least one"]
 
 
+def test_a_single_input_of_many_need_not_be_in_a_list() -> None:
+    array = api.run_many_async(api.Simulation(sh(":")), "local")  # type: ignore[arg-type]
+    assert len(array) == 1
+    array.wait()
+    with pytest.raises(ConfigError, match="is no input: int"):
+        api.run_many_async(3, "local")  # type: ignore[arg-type]
+
+
+def test_a_simulation_without_command_and_files_is_refused() -> None:
+    assert "nothing to run" in problems(api.Simulation(), sh)[0]
+
+
+def test_names_of_variables_are_checked_even_if_other_arguments_are_wrong() -> None:
+    found = problems(api.Simulation(sh(":")), ranks_per_job=0, environment={"A B": "secret"})
+    assert ["ranks_per_job = 0" in found[0], "environment = 'A B'" in found[1]] == [True, True]
+    assert "secret" not in "".join(found)
+
+
 @pytest.mark.parametrize("name", ["../up", "/etc/passwd", "a/../../b", "", ".", "a//b", "nul\0", ".simcampaign.sh"])
 def test_names_that_lead_out_of_the_folder_are_refused(name: str) -> None:
     [problem] = problems(api.Simulation(sh(":"), {name: b""}))

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from simcampaign import api
-from simcampaign.errors import ConfigError, SimulationError, SiteError
+from simcampaign.errors import ConfigError, ConflictError, SimulationError, SiteError
 from tests.simcampaign.api.conftest import sh
 from tests.support import until
 
@@ -54,6 +54,39 @@ def test_an_output_folder_that_exists_is_refused_at_once_or_written_over_if_aske
     Path("file").write_text("")
     with pytest.raises(ConfigError, match="is no folder"):
         api.run(simulation, "local", "file", overwrite=True)
+
+
+def test_a_log_that_was_saved_for_an_earlier_job_of_the_name_is_replaced() -> None:
+    for act in ("echo old; echo older", "echo new", ":"):
+        job = api.run(api.Simulation(sh(act)), "local", "results", True, job_name="again", verbose=False)
+        assert Path("results/again.log").read_text() == job.logs()
+    assert job.logs() == ""
+
+
+def test_an_error_shows_the_log_of_the_newest_try() -> None:
+    act = sh("test -e mark && echo second; echo first; touch $MARK; exit 1".replace("mark", "$MARK"))
+    environment = {"MARK": str(Path("mark").absolute())}
+    with pytest.raises(SimulationError, match=r"results/job_0000/twice_0000\.log"):
+        api.run_many([api.Simulation(act, environment=environment)], "local", "results", job_name="twice")
+    job = api.get_job("twice_0000")
+    assert "second" not in str(job.exception())
+    job.retry()
+    error = job.exception()
+    assert error is not None
+    assert "second" in str(error)
+    assert "logs()" in error.hint
+
+
+def test_logs_of_a_deleted_job_are_those_beside_its_outputs() -> None:
+    job = api.run(api.Simulation(sh("echo said")), "local", "one", verbose=False)
+    assert (job.logs(), list(job.logs(follow=True))) == ("said\n", ["said"])
+    many = [api.Simulation(sh(f"echo {index}")) for index in range(2)]
+    array = api.run_many(many, "local", "two", verbose=False)
+    assert (array.logs(), list(array.logs(follow=True))) == (["0\n", "1\n"], [(0, "0"), (1, "1")])
+    gone = api.run_async(api.Simulation(sh("echo said")), "local").result()
+    gone.delete()
+    with pytest.raises(ConflictError, match="was deleted"):
+        gone.logs()
 
 
 def test_nothing_is_printed_if_nobody_wants_to_hear(capfd: pytest.CaptureFixture[str]) -> None:

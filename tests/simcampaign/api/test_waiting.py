@@ -67,6 +67,7 @@ def test_every_call_has_a_twin_that_is_awaited() -> None:
         acts = [sh("sleep 1"), sh("exit 1"), sh(":")]
         array = await aio.run_many_async([api.Simulation(act) for act in acts], "local", job_name="many")
         assert await aio.get_job_array("many") == array
+        assert await aio.get_job_arrays() == [array]
         seen = [each.job_name async for each in aio.as_completed(array)]
         assert sorted(seen) == ["many_0000", "many_0001", "many_0002"]
         assert isinstance(await aio.exception(array), SimulationError)
@@ -79,6 +80,12 @@ def test_every_call_has_a_twin_that_is_awaited() -> None:
         with pytest.raises(TimeoutError, match="goes on"):
             await aio.wait(long, timeout_in_seconds=0.1)
         await aio.cancel(long)
+        failed = await aio.run_async(api.Simulation(sh("exit 1")), "local")
+        await aio.wait(failed)
+        await aio.retry(failed)
+        assert failed.status == "queued"
+        assert await aio.get_queues("local") == []
+        assert all(finding.fine for finding in await aio.doctor("local"))
         assert await aio.wait(long) == "cancelled"
 
     asyncio.run(main())
