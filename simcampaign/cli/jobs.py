@@ -20,6 +20,7 @@ from simcampaign.errors import ConfigError, Problem
 from simcampaign.jobs import JobState
 from simcampaign.ledger import Filter
 from simcampaign.mistakes import did_you_mean
+from simcampaign.sites.registry import site_names
 
 _SHOW_SECONDS = 0.5
 """Between two changes of what is shown while waiting."""
@@ -29,6 +30,8 @@ def list_jobs(options: argparse.Namespace) -> int:
     """List jobs, newest first."""
     which = Filter(options.site, _states(options.status), options.group, options.since)
     views = list_views(which, options.limit)
+    if not views:
+        _check_site(options.site)
     if options.json:
         print_json({"jobs": [each.document() for each in views]})
     elif views:
@@ -38,6 +41,12 @@ def list_jobs(options: argparse.Namespace) -> int:
     else:
         say("no such jobs")
     return 0
+
+
+def _check_site(name: str | None) -> None:
+    """Raise ``ConfigError`` if no site has this name and none of its jobs is known, so that it is misspelt."""
+    if name is not None and name not in site_names() and not list_views(Filter(name), 1):
+        raise ConfigError([Problem("--site", name, "there is no such site", did_you_mean(name, site_names()))])
 
 
 def _states(text: str | None) -> set[JobState] | None:

@@ -205,6 +205,12 @@ def test_a_name_that_there_is_not_is_answered_with_the_nearest_one(type_: Type, 
     assert "2 mistakes" in both.err
 
 
+def test_a_site_that_there_is_not_is_no_empty_list(type_: Type) -> None:
+    typed = type_("jobs", "--site", "lokal")
+    assert (typed.status, "did you mean `local`" in typed.err) == (2, True)
+    assert type_("jobs", "--site", "local").status == 0
+
+
 def test_a_name_at_two_sites_must_come_with_the_site(type_: Type, tmp_path: Path) -> None:
     file = script(tmp_path, "fine.in", "echo $SIMCAMPAIGN_JOB_ID")
     for site in ("local", "other"):
