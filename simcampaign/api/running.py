@@ -97,7 +97,8 @@ def run_async(
 ) -> Job:
     """Submit one simulation and return at once; see ``run`` for the arguments."""
     arguments = _one(ranks, wall_time_in_seconds, more)
-    return Job(_submit(Call("run_async", site_name, [input_file], False, None, False, arguments).prepare(_never)))
+    record, _ = _submit(Call("run_async", site_name, [input_file], False, None, False, arguments).prepare(_never))
+    return Job(record)
 
 
 def run_many_async(
@@ -110,7 +111,8 @@ def run_many_async(
     """Submit many simulations as a job array and return at once; see ``run_many`` for the arguments."""
     arguments = _many(ranks_per_job, wall_time_in_seconds_per_job, more)
     call = Call("run_many_async", site_name, _listed(input_files), True, None, False, arguments)
-    return JobArray(_submit(call.prepare(_never)))
+    record, _ = _submit(call.prepare(_never))
+    return JobArray(record)
 
 
 def begin(
@@ -146,14 +148,17 @@ def begin_many(
 def _begin(call: Call, kind: Callable[[Record], AnyJob]) -> Work[AnyJob]:
     began = time.monotonic()
     prepared = call.prepare(_is_taken_up)
-    record = _submit(prepared)
+    record, known = _submit(prepared)
     request = prepared.request
     work = Work(kind(record), Path(request.destination), prepared.verbose, began)
     ranks = count_text(request.resources.ranks, "rank")
+    before = ", submitted before" if known else ""
     if call.many:
-        work.say(f"Job array {request.name} at site {request.site}: {count_text(record.size, 'job')}, {ranks} each")
+        work.say(
+            f"Job array {request.name} at site {request.site}: {count_text(record.size, 'job')}, {ranks} each{before}"
+        )
     else:
-        work.say(f"Job {request.name} at site {request.site}, {ranks}")
+        work.say(f"Job {request.name} at site {request.site}, {ranks}{before}")
     return work
 
 
@@ -188,19 +193,20 @@ def _is_taken_up(request: Request, collected: Collected) -> bool:
     )
 
 
-def _submit(prepared: Prepared) -> Record:
+def _submit(prepared: Prepared) -> tuple[Record, bool]:
+    """Submit what was prepared; returns it, and whether the very same was submitted before."""
     request, collected = prepared.request, prepared.collected
     url = default_url()
     workplace = open_place(request.site, url).workplace
     try:
-        row, _ = submit(workplace, request, collected.contents, collected.environments)
+        row, known = submit(workplace, request, collected.contents, collected.environments)
     except KeyboardInterrupt:
         call = call_text("get_job_array" if request.many else "get_job", request.name, request.site)
         sys.stderr.write(
             f"\nSite {request.site} may have the job all the same. To find out:\n  {call}.update_status()\n"
         )
         raise
-    return Record.of(row, url)
+    return Record.of(row, url), known
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,11 @@ def submit(options: argparse.Namespace) -> int:
         print_json(view(job).document())
         return 0
     print_line(job.job_name)
-    say(f"handed to site {job.site_name}; next: simcampaign wait {job.job_name}")
+    if job.status.active:
+        say(f"handed to site {job.site_name}; next: simcampaign wait {job.job_name}")
+    else:
+        remedy = f"to run it anew: simcampaign delete {job.job_name}, then submit it again"
+        say(f"was submitted before and is {job.status}, so nothing is done; {remedy}")
     return 0
 
 

@@ -89,6 +89,15 @@ def test_logs_of_a_deleted_job_are_those_beside_its_outputs() -> None:
         gone.logs()
 
 
+def test_a_run_that_takes_up_an_earlier_one_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    said = []
+    for _ in range(2):
+        with pytest.raises(SimulationError):
+            api.run(api.Simulation(sh("exit 1")), "local", "results", job_name="same")
+        said.append(capsys.readouterr().out.splitlines()[0])
+    assert said == ["Job same at site local, 1 rank", "Job same at site local, 1 rank, submitted before"]
+
+
 def test_nothing_is_printed_if_nobody_wants_to_hear(capfd: pytest.CaptureFixture[str]) -> None:
     api.run(api.Simulation(sh("echo hi")), "local", "results", verbose=False)
     assert capfd.readouterr() == ("", "")

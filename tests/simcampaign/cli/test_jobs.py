@@ -325,6 +325,15 @@ def test_delete_asks_says_what_is_lost_and_does_nothing_without_a_yes(type_: Typ
     assert type_("jobs", "--json").document["jobs"] == []
 
 
+def test_what_was_submitted_before_and_has_ended_is_not_said_to_be_handed_over(type_: Type) -> None:
+    again = ["submit", "--name", "once", "--", "sh", "-c", "exit 1"]
+    assert "handed to site local" in type_(*again).err
+    type_("wait", "once")
+    told = type_(*again)
+    assert (told.status, told.out) == (0, "once\n")
+    assert "is failed, so nothing is done; to run it anew: simcampaign delete once" in told.err
+
+
 def test_an_active_job_is_not_deleted(type_: Type, held: str) -> None:
     type_("submit", held, "--name", "held")
     answer = type_("delete", "held", "--yes")
