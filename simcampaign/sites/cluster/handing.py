@@ -30,7 +30,7 @@ _PLACEHOLDER = re.compile(r"\{[a-z_]+\}")
 _UNDER_WAY_SECONDS = 15.0
 """How long another submission of the same array is given before it is taken for dead."""
 
-_SHORTEST_NAP = 0.05
+_SHORTEST_NAP, _LONGEST_NAP = 0.0625, 1.0
 
 _ATTEMPTS = 3
 """How often an array is written anew because another submission of it came to nothing meanwhile."""
@@ -59,10 +59,11 @@ class Hand:
         """Return the remote id of an array that is there; another submission of it may be under way and is awaited."""
         deadline, nap = time.monotonic() + _UNDER_WAY_SECONDS, _SHORTEST_NAP
         while self._there(name) and time.monotonic() < deadline:
-            if (known := self._submitted(name)) is not None:
+            known = self._submitted(name) or (self._queued(name) if nap == _LONGEST_NAP else None)
+            if known is not None:
                 return known
             time.sleep(nap)
-            nap = min(2 * nap, 1.0)
+            nap = min(2 * nap, _LONGEST_NAP)
         return self.find(name)
 
     def find(self, name: str) -> str | None:
