@@ -11,13 +11,13 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 from typing import Annotated, Any, TypedDict, TypeVar
 
-from pydantic import BeforeValidator, Field, TypeAdapter, ValidationError
+from pydantic import BeforeValidator, Field, ValidationError
 from pydantic.functional_validators import AfterValidator
 
 from simcampaign.api.inputs import Collected, Collector, Input, Simulation, environment_problems
 from simcampaign.engine.requests import DEFAULT_GROUP, Request
 from simcampaign.errors import ConfigError, Problem
-from simcampaign.fields import STRICT, Count, Positive
+from simcampaign.fields import STRICT, Count, Positive, reader
 from simcampaign.jobs import Resources
 from simcampaign.ledger import ARCHIVE
 from simcampaign.mistakes import explain
@@ -219,12 +219,13 @@ def _validate(kind: type[T], function: str, data: Mapping[str, object], problems
     # What is left out and what is None are the same, so that defaults need not be known by a caller.
     given = {name: value for name, value in data.items() if value is not None}
     try:
-        return TypeAdapter(kind).validate_python(given)
+        asked: T = reader(kind).validate_python(given)
     except ValidationError as error:
         for problem in explain(error, function, kind, given):
             secret = problem.path.startswith(f"{function}.environment")
             problems.append(dataclasses.replace(problem, value="…") if secret else problem)
         return None
+    return asked
 
 
 def _made_up(given: Input) -> str:

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import platformdirs
-from pydantic import BeforeValidator, Field, TypeAdapter, ValidationError
+from pydantic import BeforeValidator, Field, ValidationError
 from pydantic.functional_validators import AfterValidator
 
 from simcampaign.errors import ABSENT, ConfigError, LocationError, Problem
-from simcampaign.fields import STRICT, Count, Positive, Text
+from simcampaign.fields import STRICT, Count, Positive, Text, reader
 from simcampaign.mistakes import explain
 from simcampaign.service.core.limits import Caps, ResourceLimits
 
@@ -272,7 +272,7 @@ def _read(path: Path, *, needed: bool) -> dict[str, Any]:
 def check(data: dict[str, Any], place: str = "service.toml") -> Settings:
     """Return settings. Raises ``ConfigError`` with every mistake in ``data``."""
     try:
-        settings: Settings = TypeAdapter(Settings).validate_python(data)
+        settings: Settings = reader(Settings).validate_python(data)
     except ValidationError as error:
         raise ConfigError(explain(error, "service", Settings, data), f"edit {place}") from error
     problems = [*_names(settings), *_address(settings), *_applications(settings)]

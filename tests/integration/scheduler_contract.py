@@ -168,6 +168,7 @@ class SchedulerContract:
         script = f'[ "$1" = 0 ] && exit 0; echo $$ >{tmp_path}/pid-$1; exec sleep 100'
         remote_id = site.submit(shell_array("forgotten_0", script, 2))
         followed = Followed(site, remote_id)
+        followed.until_state([0], JobState.FINISHED)
         followed.until_state([1], JobState.RUNNING)
         played.end_jobs()
         played.forget()

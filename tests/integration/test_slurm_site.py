@@ -22,6 +22,7 @@ from simcampaign.sites.cluster import SlurmSite
 from simcampaign.sites.cluster.slurm import SlurmOptions
 from tests.integration.services.slurm import NoSlurm, SlurmCluster, slurm_cluster
 from tests.integration.services.sshd import NoSshd, ssh_servers
+from tests.support import until
 
 PATIENCE = 90.0
 
@@ -151,7 +152,7 @@ def test_a_job_that_catches_the_request_to_end_is_cancelled_nevertheless(site: S
     followed.until(lambda jobs: not jobs[1].state.active)
     site.cancel(followed.remote_id)
     assert {job.state for job in followed.end(2).values()} == {JobState.CANCELLED}
-    assert dict(site.logs(followed.remote_id, [0])) == {0: b"on\ncaught\n"}
+    until(lambda: dict(site.logs(followed.remote_id, [0])) == {0: b"on\ncaught\n"})
 
 
 def test_jobs_whose_node_goes_down_failed_for_that(cluster: SlurmCluster, site: SlurmSite) -> None:

@@ -159,6 +159,30 @@ def test_a_key_with_a_passphrase_asks_for_the_agent(reach: Reach, tmp_path: Path
     assert "ssh-add" in caught.value.hint
 
 
+def test_a_key_with_a_passphrase_that_the_agent_has_lets_us_in(
+    servers: SshServers, reach: Reach, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    locked, plain, socket = tmp_path / "locked", tmp_path / "plain", tmp_path / "agent"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "secret", "-f", locked], check=True)
+    with (servers.folder / "authorized_keys").open("a") as file:
+        file.write((tmp_path / "locked.pub").read_text())
+    plain.write_bytes(locked.read_bytes())
+    plain.chmod(0o600)
+    subprocess.run(
+        ["ssh-keygen", "-q", "-p", "-P", "secret", "-N", "", "-f", plain], check=True, stdout=subprocess.DEVNULL
+    )
+    monkeypatch.setenv("SSH_AUTH_SOCK", str(socket))
+    with subprocess.Popen(["ssh-agent", "-D", "-a", socket], stdout=subprocess.DEVNULL) as agent:
+        try:
+            wait_until(socket.exists)
+            with pytest.raises(SiteError, match="passphrase"):
+                reach(identity_file=str(locked)).run(["true"])
+            subprocess.run(["ssh-add", "-q", plain], check=True)
+            assert reach(identity_file=str(locked)).run(["echo", "in"]).out == b"in\n"
+        finally:
+            agent.terminate()
+
+
 @pytest.mark.parametrize("field", ["identity_file", "known_hosts", "config_file"])
 def test_a_file_that_is_not_there_is_named(reach: Reach, field: str) -> None:
     with pytest.raises(SiteError, match="/no/such/file"):

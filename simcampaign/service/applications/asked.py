@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import os
 import re
 import secrets
@@ -11,11 +10,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field, TypeAdapter, ValidationError
+from pydantic import BeforeValidator, Field, ValidationError
 from pydantic.functional_validators import AfterValidator
 
 from simcampaign.errors import ConfigError, Problem
-from simcampaign.fields import STRICT, Count, Positive
+from simcampaign.fields import STRICT, Count, Positive, reader
 from simcampaign.jobs import Resources
 from simcampaign.mistakes import explain
 from simcampaign.series import key_fault
@@ -120,16 +119,10 @@ class Common:
 COMMON = tuple(Common.__dataclass_fields__)
 
 
-@functools.cache
-def _adapter(kind: Any) -> TypeAdapter[Any]:
-    """Return what reads a ``kind``; to make it takes much longer than to use it."""
-    return TypeAdapter(kind)
-
-
 def read(kind: type[Any], data: Mapping[str, Any], root: str = "config") -> Any:
     """Return ``data`` as a ``kind``. Raises ``ConfigError`` with every mistake."""
     try:
-        return _adapter(kind).validate_python(dict(data))  # type: ignore[arg-type]  # classes can be hashed
+        return reader(kind).validate_python(dict(data))
     except ValidationError as error:
         raise ConfigError(explain(error, root, kind, dict(data))) from error
 

@@ -60,6 +60,7 @@ class Dispatcher:
         self._lock = threading.RLock()
         self._queue = Queue(self.caps.weights)
         self._active: dict[str, QueueRow] = {}
+        self._leaving: set[str] = set()
         self._lanes: dict[str, Lane] = {}
         self._bell = threading.Event()
         self._stopping = False
@@ -116,7 +117,7 @@ class Dispatcher:
         if not needed:
             return {}
         with self._lock:
-            known = {each for each in needed if each in self._queue or each in self._active}
+            known = {each for each in needed if self._is_here(each)}
         over = self.book.ended_well(needed)
         asked = Waiting(job.id, 0, 0.0, after=frozenset(job.after), after_ok=frozenset(job.after_ok))
         if vain := hopeless_from_start(asked, over, known):
@@ -202,11 +203,15 @@ class Dispatcher:
         )
         # A job may have ended between the look at the ledger and now: what is neither here nor known is over.
         still = {each for each in {*row.after, *row.after_ok} if each not in over}
-        gone = {each for each in still if each not in self._queue and each not in self._active}
+        gone = {each for each in still if not self._is_here(each)}
         ended = {**over, **(self.book.ended_well(gone) if gone else {})}
         self._queue.add(waiting, ended)
         if vain := [each for each in row.after_ok if ended.get(each) is False]:
             self._give_up([row.id], vain[0])
+
+    def _is_here(self, job_id: str) -> bool:
+        """Tell whether a job waits or was handed over, or is on its way from the one to the other."""
+        return job_id in self._queue or job_id in self._active or job_id in self._leaving
 
     def _lane(self, site: str, rows: Sequence[QueueRow] = ()) -> Lane:
         with self._lock:
@@ -264,6 +269,7 @@ class Dispatcher:
             picked = self._queue.pick(space, taken, self.book.clock())
             for job in picked:
                 self._queue.remove(job.id)
+            self._leaving = {job.id for job in picked}
         by_site: dict[str, list[QueueRow]] = {}
         for job in picked:
             try:
@@ -274,6 +280,7 @@ class Dispatcher:
                 continue  # cancelled in this instant
             with self._lock:
                 self._active[row.id] = row
+                self._leaving.discard(row.id)
             by_site.setdefault(row.site, []).append(row)
         for site, rows in by_site.items():
             try:

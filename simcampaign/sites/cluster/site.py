@@ -233,11 +233,11 @@ class ClusterSite(Generic[OptionsType]):
     # The cluster itself
 
     def queues(self) -> Sequence[Queue]:
-        """Return the partitions or queues with what they have and use."""
+        """Return the partitions or queues with what they have and use, the default one first."""
         done = self.host.run(self.adapter.queues_command())
         if self.adapter.is_busy(done):
             raise busy(self.adapter, done)
-        return self.adapter.parse_queues(done)
+        return sorted(self.adapter.parse_queues(done), key=lambda queue: (not queue.default, queue.name))
 
     def doctor(self) -> Iterator[Finding]:
         """Look at host, clock, scratch, scheduler, submission, arrays and accounting."""
