@@ -129,7 +129,7 @@ class Call:
     """A call of the API: what was given, under the names that it has there."""
 
     function: str
-    site_name: str
+    site_name: object
     inputs: Sequence[Input]
     many: bool
     output_folder: Path | None
@@ -165,6 +165,9 @@ class Call:
         return Prepared(request, site, collected, asked.verbose)
 
     def _site(self, problems: list[Problem]) -> ConfiguredSite | None:
+        if not isinstance(self.site_name, str):
+            problems.append(Problem("site_name", self.site_name, "must be the name of a site", "simcampaign sites"))
+            return None
         try:
             return open_site(self.site_name)
         except ConfigError as error:

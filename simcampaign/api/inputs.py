@@ -96,10 +96,13 @@ class Collector:
         files = self._files(simulation.files, f"{path}.files" if isinstance(given, Simulation) else path)
         command = self._command(simulation.command, path, isinstance(given, Simulation))
         environment = {**self._environment, **self._checked(simulation.environment, f"{path}.environment")}
-        if len(self.found.problems) > before:
-            return
         patterns = simulation.outputs
         outputs = (patterns,) if isinstance(patterns, str) else tuple(patterns)
+        for each in outputs:
+            if not isinstance(each, str) or PurePosixPath(each).is_absolute() or ".." in PurePosixPath(each).parts:
+                self._wrong(f"{path}.outputs", each, "must be a pattern below the job's folder, e.g. *.csv")
+        if len(self.found.problems) > before:
+            return
         main = files[0].name if files else ""
         job = JobRequest(command, tuple(files), main, tuple(filter(None, outputs)), tuple(sorted(environment)))
         self.found.jobs.append(job)

@@ -120,6 +120,9 @@ def _filter(
     ]
     if isinstance(limit, bool) or not isinstance(limit, int) or limit < 1:
         problems.append(Problem("limit", limit, "must be an integer, 1 or more"))
+    if since is not None and (isinstance(since, bool) or not isinstance(since, (datetime, int, float))):
+        remedy = "give a datetime, or seconds since the epoch"
+        problems.append(Problem("since", since, f"is no time: {type(since).__name__}", remedy))
     if problems:
         raise ConfigError(problems)
     seconds = since.timestamp() if isinstance(since, datetime) else since

@@ -57,6 +57,8 @@ def test_a_misspelt_name_or_state_is_recognised() -> None:
         api.get_job("melting", "bare")
     with pytest.raises(ConfigError, match="did you mean `failed`"):
         api.get_jobs(status="faild")
+    with pytest.raises(ConfigError, match="since = '2026-01-01'"):
+        api.get_jobs(since="2026-01-01")  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match="limit"):
         api.get_jobs(limit=0)
     api.run_many_async([QUICK], "local", job_name="many")

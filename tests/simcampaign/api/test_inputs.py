@@ -63,6 +63,17 @@ def test_names_that_lead_out_of_the_folder_are_refused(name: str) -> None:
     assert "input_files[0].files" in problem
 
 
+@pytest.mark.parametrize("pattern", ["../*", "/etc/passwd", "a/../../*", 3])
+def test_outputs_that_lead_out_of_the_folder_are_refused(pattern: Any) -> None:
+    [problem] = problems(api.Simulation(sh(":"), outputs=[pattern]))
+    assert "input_files[0].outputs" in problem
+
+
+def test_what_is_no_name_of_a_site_is_refused() -> None:
+    with pytest.raises(ConfigError, match="site_name = None"):
+        api.run_async(api.Simulation(sh(":")), None)  # type: ignore[arg-type]
+
+
 def test_two_files_of_one_name_are_refused() -> None:
     for folder in ("a", "b"):
         Path(folder).mkdir()
