@@ -30,6 +30,8 @@ def engine() -> Iterator[GridEngine]:
             with grid_engine() as engine:
                 for name, value in engine.environment.items():
                     patch.setenv(name, value)
+                # Other tests of this process may have put programs of the same names before the engine's.
+                patch.setenv("PATH", f"/usr/bin:{os.environ['PATH']}")
                 yield engine
         except NoGridEngine as error:
             pytest.skip(str(error))

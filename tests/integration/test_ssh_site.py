@@ -119,7 +119,7 @@ def test_an_array_runs_there_with_its_environment_and_its_logs_are_read(site: Ss
     ]
     expected = {index: f"{index} it's é {sshd.home}\n".encode() for index in range(3)}
     assert dict(site.logs(watched.remote_id, range(3))) == expected
-    assert dict(site.logs(watched.remote_id, [2, 1], "2 it")) == {2: expected[2], 1: b""}
+    assert dict(site.logs(watched.remote_id, [2, 1], '"2 it"')) == {2: expected[2], 1: b""}
 
 
 def test_each_job_starts_in_its_own_directory_or_says_that_it_is_not_there(site: SshSite, tmp_path: Path) -> None:
