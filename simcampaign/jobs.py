@@ -176,3 +176,17 @@ def job_environment(array: ArraySpec, job: JobSpec, simulation_type: str = "LOCA
         "SIMCAMPAIGN_JOB_ID": job.job_id,
         "SIMCAMPAIGN_SEEDS": job.seeds,
     }
+
+
+def environment_pattern(array: ArraySpec) -> tuple[dict[str, str], dict[str, str]]:
+    """Return the environment that all jobs share, and which variables differ and by what: name → placeholder.
+
+    So an array of 10^5 jobs is written down without 10^5 environments. What differs between two jobs that have nothing
+    in common differs between any; no real job has a NUL in its texts or a negative index.
+    """
+    one = JobSpec(-1, "\0job_id", "\0input", "\0seeds")
+    other = JobSpec(-2, "\0\0job_id", "\0\0input", "\0\0seeds")
+    keys = {one.job_id: "job_id", str(one.index): "index", one.input_path: "input", one.seeds: "seeds"}
+    first, second = job_environment(array, one), job_environment(array, other)
+    differing = {name: keys[value] for name, value in first.items() if second[name] != value}
+    return {name: value for name, value in first.items() if name not in differing}, differing

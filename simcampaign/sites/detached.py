@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from simcampaign.errors import ConfigError, NetworkError, Problem, SiteError
-from simcampaign.jobs import ArrayReport, ArraySpec, JobReport, JobSpec, JobState, Resources, job_environment
+from simcampaign.jobs import ArrayReport, ArraySpec, JobReport, JobState, Resources, environment_pattern
 from simcampaign.logfilter import filter_log, line_filter
 from simcampaign.sites import desk
 from simcampaign.sites.arraydir import DeskError
@@ -324,17 +324,3 @@ def _by_host(remote_ids: Iterable[str]) -> Mapping[str, list[str]]:
 def array_values(array: ArraySpec) -> dict[str, str]:
     """Return what placeholders stand for that are the same for all jobs."""
     return {"output": array.output, "working": array.working_url, "model": array.model, "image": array.image}
-
-
-def environment_pattern(array: ArraySpec) -> tuple[dict[str, str], dict[str, str]]:
-    """Return the environment that all jobs share, and which variables differ and by what: name → placeholder.
-
-    So an array of 10^5 jobs is written down without 10^5 environments. What differs between two jobs that have nothing
-    in common differs between any; no real job has a NUL in its texts or a negative index.
-    """
-    one = JobSpec(-1, "\0job_id", "\0input", "\0seeds")
-    other = JobSpec(-2, "\0\0job_id", "\0\0input", "\0\0seeds")
-    keys = {one.job_id: "job_id", str(one.index): "index", one.input_path: "input", one.seeds: "seeds"}
-    first, second = job_environment(array, one), job_environment(array, other)
-    differing = {name: keys[value] for name, value in first.items() if second[name] != value}
-    return {name: value for name, value in first.items() if name not in differing}, differing

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 
@@ -207,7 +207,7 @@ class Dispatcher:
         ended = {**over, **(self.book.ended_well(gone) if gone else {})}
         self._queue.add(waiting, ended)
         if vain := [each for each in row.after_ok if ended.get(each) is False]:
-            self._give_up([row.id], vain[0])
+            self._give_up(row.id, vain[0])
 
     def _is_here(self, job_id: str) -> bool:
         """Tell whether a job waits or was handed over, or is on its way from the one to the other."""
@@ -234,16 +234,13 @@ class Dispatcher:
                 elif change.id in self._active:
                     self._active[change.id] = replace(self._active[change.id], state=change.state)
         for job_id, cause in hopeless.items():
-            self._give_up([job_id], cause)
+            self._give_up(job_id, cause)
         self._bell.set()
 
-    def _give_up(self, job_ids: Iterable[str], forerunner: str) -> None:
-        """Cancel jobs that waited for one that did not finish well."""
-        changes = [
-            Change(job_id, QueueState.CANCELLED, message=f"job {forerunner}, which it waited for, did not finish well")
-            for job_id in job_ids
-        ]
-        self._write(changes)
+    def _give_up(self, job_id: str, forerunner: str) -> None:
+        """Cancel a job that waited for one that did not finish well."""
+        why = f"job {forerunner}, which it waited for, did not finish well"
+        self._write([Change(job_id, QueueState.CANCELLED, message=why)])
 
     def _write(self, changes: Sequence[Change]) -> None:
         self.book.change(changes).add_done_callback(lambda _done: self._over(changes))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from simcampaign.engine.ending import cancel
@@ -81,26 +82,24 @@ class RequestLane(Lane):
             return IDLE_SECONDS
         look_at(self.workplace, {request.id for _, request in self._rows.values()})
         by_request = {request.id: row for row, request in self._rows.values()}
-        changes = []
+        news = []
         for job in self.workplace.requests.jobs(list(by_request)):
-            change = change_of(by_request[job.request_id].id, job)
-            if change.state is not QueueState.SCHEDULED:
-                changes.append(change)
-        news = [change for change in changes if change.state is not self._last(change.id)]
+            row = by_request[job.request_id]
+            change = change_of(row.id, job)
+            if change.state not in {QueueState.SCHEDULED, row.state}:
+                news.append(change)
         self._write(news)
         self._interval = SHORTEST_SECONDS if news else min(self._interval * GROWTH, LONGEST_SECONDS)
         return self._interval
-
-    def _last(self, job_id: str) -> QueueState:
-        return self.book.get(job_id).state
 
     def _write(self, changes: Sequence[Change]) -> None:
         if not changes:
             return
         self.book.change(changes).result()
         for change in changes:
-            if change.state.over:
-                self._rows.pop(change.id, None)
+            known = self._rows.pop(change.id, None)
+            if known is not None and not change.state.over:
+                self._rows[change.id] = (replace(known[0], state=change.state), known[1])
         self.report(changes)
 
     def cancel(self, row: QueueRow) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from simcampaign.errors import SiteError
-from simcampaign.jobs import ArrayReport
+from simcampaign.jobs import ArrayReport, ArraySpec, JobSpec, job_environment
 from simcampaign.ledger.queuerows import Change, Place, QueueRow, QueueState
 from simcampaign.series import key_fault
 from simcampaign.service.core.book import Book
@@ -43,14 +43,11 @@ class _Open:
 class StreamLane(Lane):
     """Runs jobs on this host, each in a folder of its own below the site's scratch directory."""
 
-    def __init__(
-        self, site: LocalSite, book: Book, ended: Callable[[Sequence[Change]], None], identity: str = ""
-    ) -> None:
-        """Lead to ``site``; ``identity`` makes names of streams differ from those of other services."""
+    def __init__(self, site: LocalSite, book: Book, ended: Callable[[Sequence[Change]], None]) -> None:
+        """Lead to ``site``."""
         super().__init__(site.name, book, ended)
         self.site = site
         self.folder = Path(site.scratch) / "queue"
-        self._identity = identity or secrets.token_hex(4)
         self._streams: dict[str, _Open] = {}
         self._current: dict[int, _Open] = {}
         self._placed: set[str] = set()
@@ -101,18 +98,16 @@ class StreamLane(Lane):
             "{job_id}": row.id,
         }
         command = tuple(_replace(word, values) for word in work.command)
-        environment = {
-            **work.environment,
-            "SIMULATION_TYPE": "LOCAL",
-            "BATCH_WORKING_URL": f"{folder}/",
-            "FILE_SET_NAME": row.id,
-            "AWS_BATCH_JOB_ARRAY_INDEX": "0",
-            "JOB_ARRAY_INDEX": "0",
-            "SIMCAMPAIGN_INPUT": values["{input}"],
-            "SIMCAMPAIGN_OUTPUT": f"{folder}/",
-            "SIMCAMPAIGN_JOB_ID": row.id,
-            "SIMCAMPAIGN_SEEDS": "",
-        }
+        array = ArraySpec(
+            name=row.id,
+            file_set=row.id,
+            working_url=f"{folder}/",
+            output=f"{folder}/",
+            command=command,
+            jobs=(),
+            environment=work.environment,
+        )
+        environment = job_environment(array, JobSpec(0, row.id, values["{input}"], ""))
         limits = work.resources
         return StreamJob(
             row.place_index, row.id, command, directory, environment, limits.timeout_seconds, limits.memory_mb
@@ -127,7 +122,7 @@ class StreamLane(Lane):
         opened = self._current.get(cores)
         if opened is not None and opened.place.open and opened.count + more <= 2 * LARGEST:
             return opened
-        name = f"queue-{self._identity}-{cores}c-{secrets.token_hex(4)}"
+        name = f"queue-{cores}c-{secrets.token_hex(8)}"
         stream = Stream(self.site, name, cores)
         place = Place(name, self.site_name, stream.open())
         self.book.save_place(place).result()
@@ -233,13 +228,16 @@ class StreamLane(Lane):
         """Return what a job printed; nothing if it has not started."""
         if not row.place:
             return b""
-        path = self.site.root / "arrays" / row.place / "out" / f"{row.place_index}.log"
+        path = self._log_path(row)
         try:
             with path.open("rb") as file:
                 file.seek(offset)
                 return file.read(most)
         except FileNotFoundError:
             return b""
+
+    def _log_path(self, row: QueueRow) -> Path:
+        return self.site.root / "arrays" / row.place / "out" / f"{row.place_index}.log"
 
     def files(self, row: QueueRow) -> Mapping[str, int]:
         """Return the files in a job's folder."""
@@ -251,7 +249,7 @@ class StreamLane(Lane):
         """Remove a job's folder and log."""
         shutil.rmtree(self.folder_of(row), ignore_errors=True)
         if row.place:
-            path = self.site.root / "arrays" / row.place / "out" / f"{row.place_index}.log"
+            path = self._log_path(row)
             if path.exists():
                 path.write_bytes(b"")  # that it is there says that the job was started
 

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from importlib import resources
 
 from simcampaign.errors import SiteError, shorten
-from simcampaign.jobs import ArraySpec, JobSpec, job_environment
+from simcampaign.jobs import ArraySpec, JobSpec, environment_pattern
 from simcampaign.sites.cluster.options import ClusterOptions
 
 CHUNK = 64
@@ -128,23 +128,15 @@ def _word(text: str, values: Mapping[str, str]) -> str:
 
 
 def _environment(array: ArraySpec) -> tuple[dict[str, str], dict[str, str]]:
-    """Return the environment that all jobs share, and which variables differ and by what: name → placeholder.
-
-    What differs between two jobs that have nothing in common differs between any; no real job has a NUL in its texts
-    or a negative index.
-    """
-    one = JobSpec(-1, "\0job_id", "\0input", "\0seeds")
-    other = JobSpec(-2, "\0\0job_id", "\0\0input", "\0\0seeds")
-    keys = {one.job_id: "job_id", str(one.index): "index", one.input_path: "input", one.seeds: "seeds"}
-    first, second = job_environment(array, one), job_environment(array, other)
-    for name in first:
+    """Return the environment as ``environment_pattern`` does, with names that a shell can set."""
+    same, differing = environment_pattern(array)
+    for name in (*same, *differing):
         if not _IDENTIFIER.fullmatch(name):
             raise SiteError(
                 f"environment variable {shorten(repr(name))} has a name that a shell cannot set",
                 "take letters, digits and _ alone",
             )
-    differing = {name: keys[value] for name, value in first.items() if second[name] != value}
-    return {name: value for name, value in first.items() if name not in differing}, differing
+    return same, differing
 
 
 def _prologue(options: ClusterOptions) -> str:
