@@ -42,6 +42,11 @@ class Waiting:
     held: bool = False
     """True while a person holds it back."""
 
+    @property
+    def rank(self) -> float:
+        """Priority and age in one number that does not change with time, as all jobs grow older alike."""
+        return self.priority - self.since / AGEING_SECONDS
+
 
 @dataclass(frozen=True, slots=True)
 class SiteRoom:
@@ -90,7 +95,7 @@ class Queue:
 
     def __iter__(self) -> Iterator[Waiting]:
         """Yield all jobs, those first that come first by priority and age."""
-        return iter(sorted(self._jobs.values(), key=lambda job: (-_rank(job), job.order)))
+        return iter(sorted(self._jobs.values(), key=lambda job: (-job.rank, job.order)))
 
     def add(self, job: Waiting, over: Mapping[str, bool]) -> None:
         """Line a job up, or put it in another place.
@@ -104,12 +109,12 @@ class Queue:
         self._blocked[job.id] = waits_for
         for each in waits_for:
             self._followers[each].add(job.id)
-        heapq.heappush(self._heaps[job.user], (-_rank(job), job.order, job.id))
+        heapq.heappush(self._heaps[job.user], (-job.rank, job.order, job.id))
 
     def move(self, job: Waiting) -> None:
         """Give a job that is here another priority, or hold or release it."""
         self._jobs[job.id] = job
-        heapq.heappush(self._heaps[job.user], (-_rank(job), job.order, job.id))
+        heapq.heappush(self._heaps[job.user], (-job.rank, job.order, job.id))
 
     def remove(self, job_id: str) -> Waiting | None:
         """Take a job out, because it starts or is cancelled; None if it is not here."""
@@ -172,7 +177,7 @@ class Queue:
             while heap:
                 entry = heapq.heappop(heap)
                 job = self._jobs.get(entry[2])
-                if job is None or (-_rank(job), job.order) != entry[:2] or (seen and entry == seen[-1]):
+                if job is None or (-job.rank, job.order) != entry[:2] or (seen and entry == seen[-1]):
                     continue
                 seen.append(entry)
                 if not job.held and not self._blocked[job.id]:
@@ -215,14 +220,9 @@ class _Left:
         return True
 
 
-def _rank(job: Waiting) -> float:
-    """Return priority and age in one number that does not change with time: all jobs grow older alike."""
-    return job.priority - job.since / AGEING_SECONDS
-
-
 def _place(job: Waiting, share: float) -> tuple[int, float, float, int]:
     """Return what candidates of several users are ordered by."""
-    return -math.floor(_rank(job)), share, -_rank(job), job.order
+    return -math.floor(job.rank), share, -job.rank, job.order
 
 
 def hopeless_from_start(job: Waiting, over: Mapping[str, bool], known: Iterable[str]) -> list[str]:

@@ -19,6 +19,8 @@ from simcampaign.ledger.schema import queue_events, queue_jobs, queue_places
 
 COLUMNS = [queue_jobs.c[name] for name in QueueRow.__dataclass_fields__]
 SORTABLE = {name: queue_jobs.c[name] for name in ("created", "started", "ended", "priority", "id", "state", "user")}
+SEARCHED = ("id", "user", "group", "series", "application", "message")
+NAMED = ("site", "group", "user", "series")
 _IN_QUEUE = queue_jobs.c.state == QueueState.QUEUED
 _NOT_OVER = queue_jobs.c.state.not_in(sorted(OVER))
 
@@ -200,10 +202,14 @@ def _conditions(which: QueueFilter) -> list[sa.ColumnElement[bool]]:
     found: list[sa.ColumnElement[bool]] = []
     if which.states is not None:
         found.append(queue_jobs.c.state.in_(sorted(which.states)))
-    wanted = {name: getattr(which, name) for name in ("site", "group", "user", "series")}
+    wanted = {name: getattr(which, name) for name in NAMED}
     found += [queue_jobs.c[name] == value for name, value in wanted.items() if value is not None]
     if which.since is not None:
         found.append(queue_jobs.c.created >= which.since)
+    if which.text is not None:
+        found.append(sa.or_(*(queue_jobs.c[name].icontains(which.text, autoescape=True) for name in SEARCHED)))
+    if which.ids is not None:
+        found.append(queue_jobs.c.id.in_(sorted(which.ids)))
     return found
 
 
@@ -212,6 +218,16 @@ def counts(connection: sa.Connection, which: QueueFilter | None = None) -> dict[
     query = sa.select(queue_jobs.c.state, sa.func.count()).group_by(queue_jobs.c.state)
     query = query.where(*_conditions(which or QueueFilter()))
     return {QueueState(state): count for state, count in connection.execute(query)}
+
+
+def names(connection: sa.Connection, most: int) -> dict[str, list[str]]:
+    """Return the sites, groups, users and series that jobs have, sorted; of each at most ``most``."""
+    found = {}
+    for name in NAMED:
+        column = queue_jobs.c[name]
+        query = sa.select(column).where(column != "").distinct().order_by(column).limit(most)
+        found[name] = list(connection.scalars(query))
+    return found
 
 
 def not_over(connection: sa.Connection) -> list[QueueRow]:

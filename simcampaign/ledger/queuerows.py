@@ -134,6 +134,10 @@ class QueueFilter:
     user: str | None = None
     series: str | None = None
     since: float | None = None
+    text: str | None = None
+    """Part of an id, user, group, series, application or message; small and capital letters are the same."""
+
+    ids: frozenset[str] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,8 +12,9 @@ from simcampaign import __version__
 from simcampaign.errors import ConfigError, ConflictError, LocationError, NetworkError, SimcampaignError, SiteError
 from simcampaign.service import wire
 from simcampaign.service.assembly import Service
+from simcampaign.service.logs import Tails
 from simcampaign.service.news import News
-from simcampaign.service.routes import changing, description, hosting, listing, system
+from simcampaign.service.routes import changing, description, hosting, listing, overview, system
 from simcampaign.service.security.gate import Gate
 
 _STATUSES: dict[type[SimcampaignError], int] = {
@@ -44,7 +45,8 @@ def make_api(service: Service) -> FastAPI:
     )
     api.state.service = service
     api.state.news = News(service)
-    for each in (listing, changing, hosting, system, description):
+    api.state.tails = Tails(service)
+    for each in (listing, changing, overview, hosting, system, description):
         api.include_router(each.router)
     api.add_exception_handler(SimcampaignError, _known_error)
     api.add_exception_handler(RequestValidationError, _wrong_request)

@@ -23,8 +23,8 @@ def moment(seconds: float | None) -> str | None:
     return None if seconds is None else datetime.fromtimestamp(seconds, UTC).isoformat()
 
 
-def job_text(row: QueueRow) -> str:
-    """Return a job as JSON; its config is text already, and is not taken apart."""
+def job_text(row: QueueRow, *, brief: bool = False, **more: Any) -> str:
+    """Return a job as JSON, with more values; its config is text already, not taken apart; brief leaves it out."""
     head = {"id": row.id, "user": row.user}
     rest = {
         "status": str(row.state),
@@ -48,17 +48,19 @@ def job_text(row: QueueRow) -> str:
         "cpu_seconds": row.cpu_seconds,
         "peak_memory_bytes": row.peak_memory_bytes,
         "priority": row.priority,
+        **more,
     }
-    return f'{_open(head)},"config":{row.config},{_open(rest)[1:]}}}'
+    config = "" if brief else f'"config":{row.config},'
+    return f"{_open(head)},{config}{_open(rest)[1:]}}}"
 
 
 def _open(values: Mapping[str, Any]) -> str:
     return json.dumps(values, separators=(",", ":"))[:-1]
 
 
-def jobs_text(rows: Iterable[QueueRow]) -> str:
+def jobs_text(rows: Iterable[QueueRow], *, brief: bool = False) -> str:
     """Return jobs as a JSON array."""
-    return f"[{','.join(map(job_text, rows))}]"
+    return f"[{','.join(job_text(row, brief=brief) for row in rows)}]"
 
 
 def queue(standing: Standing, most: int) -> dict[str, Any]:

@@ -123,6 +123,10 @@ class Book:
         """Return the number of jobs per state."""
         return self._read(lambda connection: queuebook.counts(connection, which))
 
+    def names(self, most: int) -> dict[str, list[str]]:
+        """Return the sites, groups, users and series that jobs have; see ``queuebook.names``."""
+        return self._read(lambda connection: queuebook.names(connection, most))
+
     def not_over(self) -> list[QueueRow]:
         """Return all jobs that are not over."""
         return self._read(queuebook.not_over)

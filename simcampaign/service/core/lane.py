@@ -48,6 +48,9 @@ def change_of(job_id: str, seen: JobReport | JobRow) -> Change:
 class Lane(ABC):
     """Hands jobs to one site, watches them there, and says when their ends are written down."""
 
+    log_seconds = 5.0
+    """How often a log is looked at while somebody follows it."""
+
     def __init__(self, site_name: str, book: Book, ended: Callable[[Sequence[Change]], None]) -> None:
         """Lead to the site of this name; ``ended`` is called with changes that are written down."""
         self.site_name = site_name

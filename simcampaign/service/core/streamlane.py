@@ -43,6 +43,8 @@ class _Open:
 class StreamLane(Lane):
     """Runs jobs on this host, each in a folder of its own below the site's scratch directory."""
 
+    log_seconds = 0.3  # a file on this host
+
     def __init__(self, site: LocalSite, book: Book, ended: Callable[[Sequence[Change]], None]) -> None:
         """Lead to ``site``."""
         super().__init__(site.name, book, ended)

@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import codecs
-import re
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Query, Response
-from fastapi.responses import PlainTextResponse
+from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi.responses import PlainTextResponse, StreamingResponse
 
 from simcampaign.ledger.queuerows import QueueFilter, QueueState
 from simcampaign.service import wire
+from simcampaign.service.logs import Tails, read_part
 from simcampaign.service.routes.asking import REFUSALS, JobPath, Serving, find
 
 router = APIRouter(tags=["jobs"], responses=REFUSALS)
 
 MOST_LISTED = 10_000
-LONGEST_PART = 2**20
-"""Bytes of a log in one answer."""
-
-_UNSHOWN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _STATUSES = "|".join(QueueState)
 
 Answers = dict[int | str, dict[str, Any]]
@@ -27,31 +22,42 @@ Short = Annotated[str | None, Query(max_length=120, pattern=r"^[^\x00-\x1f]*$")]
 Sort = Literal["created", "started", "ended", "priority", "id", "state", "user"]
 JOBS: Answers = {200: {"description": "Jobs.", "content": {"application/json": {"schema": {"type": "array"}}}}}
 JOB: Answers = {200: {"description": "A job.", "content": {"application/json": {"schema": {"type": "object"}}}}}
+EVENTS: Answers = {200: {"description": "Events.", "content": {"text/event-stream": {}}}}
 TEXT: Answers = {200: {"description": "What it printed.", "content": {"text/plain": {"schema": {"type": "string"}}}}}
 
 
-@router.get("/jobs", responses=JOBS, response_class=Response)
-@router.get("/api/jobs", responses=JOBS, response_class=Response, include_in_schema=False)
-def list_jobs(  # noqa: PLR0913, PLR0917 - one for each filter
-    service: Serving,
+def _which(
     status: Annotated[str | None, Query(pattern=rf"^({_STATUSES})(,({_STATUSES}))*$")] = None,
     site: Short = None,
     group: Short = None,
     user: Short = None,
     series: Short = None,
     since: Annotated[float | None, Query(ge=0, le=1e12, description="Seconds since the epoch.")] = None,
+    text: Annotated[Short, Query(description="Part of an id, user, group, series, application or message.")] = None,
+) -> QueueFilter:
+    states = None if status is None else frozenset(map(QueueState, status.split(",")))
+    return QueueFilter(states, site, group, user, series, since, text)
+
+
+Which = Annotated[QueueFilter, Depends(_which)]
+
+
+@router.get("/jobs", responses=JOBS, response_class=Response)
+@router.get("/api/jobs", responses=JOBS, response_class=Response, include_in_schema=False)
+def list_jobs(
+    service: Serving,
+    which: Which,
     limit: Annotated[int, Query(ge=1, le=MOST_LISTED)] = MOST_LISTED,
     cursor: Annotated[str | None, Query(max_length=200, description="X-Next-Cursor of the page before.")] = None,
     sort: Sort | None = None,
     descending: bool = False,
+    brief: Annotated[bool, Query(description="Leave configs out.")] = False,
 ) -> Response:
     """List jobs in the order of submission, or sorted; the header X-Next-Cursor leads to the next page."""
-    states = None if status is None else frozenset(map(QueueState, status.split(",")))
-    which = QueueFilter(states, site, group, user, series, since)
     after = None if cursor is None else find(service, cursor, "the job that the page before ended with is gone")
     rows = service.book.listed(which, limit=limit + 1, sort=sort or "", descending=descending, after=after)
     headers = {"x-next-cursor": rows[limit - 1].id} if len(rows) > limit else {}
-    return Response(wire.jobs_text(rows[:limit]), media_type="application/json", headers=headers)
+    return Response(wire.jobs_text(rows[:limit], brief=brief), media_type="application/json", headers=headers)
 
 
 @router.get("/jobs/{job_id}", responses=JOB, response_class=Response)
@@ -66,13 +72,20 @@ def get_log(job_id: JobPath, service: Serving, offset: Annotated[int, Query(ge=0
 
     Control characters other than ends of lines and tabs are escaped.
     """
-    row = find(service, job_id)
-    data = service.dispatcher.lane(row.site).log(row, offset, LONGEST_PART)
-    decoder = codecs.getincrementaldecoder("utf-8")("replace")
-    text = decoder.decode(data, final=row.state.over and len(data) < LONGEST_PART)
-    shown = _UNSHOWN.sub(lambda match: f"\\x{ord(match[0]):02x}", text.replace("\r\n", "\n"))
-    following = offset + len(data) - len(decoder.getstate()[0])
-    return PlainTextResponse(shown, headers={"x-next-offset": str(following)})
+    part = read_part(service, find(service, job_id), offset)
+    return PlainTextResponse(part.text, headers={"x-next-offset": str(part.following)})
+
+
+@router.get("/jobs/{job_id}/log/events", response_class=StreamingResponse, responses=EVENTS)
+def follow_log(
+    request: Request, job_id: JobPath, service: Serving, offset: Annotated[int, Query(ge=0, le=2**62)] = 0
+) -> StreamingResponse:
+    """Tell what a job prints from an offset on, as it prints it: server-sent events `job_log`, and `log_end` once it is
+    over, each with `text`, its `offset`, and the `next_offset` to go on from after a break.
+    """
+    find(service, job_id)
+    tails: Tails = request.app.state.tails
+    return StreamingResponse(tails.stream(job_id, offset), media_type="text/event-stream")
 
 
 @router.get("/jobs/{job_id}/files")

@@ -1,0 +1,90 @@
+"""Logs of jobs as clients see them: parts of them, and what comes next as it is printed."""
+
+from __future__ import annotations
+
+import asyncio
+import codecs
+import json
+import re
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+from starlette.concurrency import run_in_threadpool
+
+from simcampaign.ledger.queuerows import QueueRow
+from simcampaign.service.assembly import Service
+
+LONGEST_PART = 2**20
+"""Bytes of a log in one answer."""
+
+QUIET_SECONDS = 15.0
+"""A client that is told nothing else gets a sign of life this often."""
+
+_UNSHOWN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
+
+@dataclass(frozen=True, slots=True)
+class LogPart:
+    """A part of a log. Control characters other than ends of lines and tabs are escaped."""
+
+    text: str
+    offset: int
+    """Where it begins, in bytes of the log."""
+
+    following: int
+    """Where the next part begins."""
+
+
+def read_part(service: Service, row: QueueRow, offset: int) -> LogPart:
+    """Return what a job printed from an offset on; a character that is not complete yet is left for the next part."""
+    data = service.dispatcher.lane(row.site).log(row, offset, LONGEST_PART)
+    decoder = codecs.getincrementaldecoder("utf-8")("replace")
+    text = decoder.decode(data, final=row.state.over and len(data) < LONGEST_PART)
+    shown = _UNSHOWN.sub(lambda match: f"\\x{ord(match[0]):02x}", text.replace("\r\n", "\n"))
+    return LogPart(shown, offset, offset + len(data) - len(decoder.getstate()[0]))
+
+
+class Tails:
+    """Tells clients what jobs print, as they print it."""
+
+    def __init__(self, service: Service) -> None:
+        """Follow logs of the jobs of ``service`` until it ends."""
+        self._service = service
+        self._ended = asyncio.Event()
+        service.at_end.append(self._ended.set)
+
+    async def stream(self, job_id: str, offset: int) -> AsyncIterator[str]:
+        """Yield a log from an offset on as server-sent events, until its job is over and all of it is told."""
+        yield ": here\n\n"
+        quiet = 0.0
+        while not self._ended.is_set():
+            try:
+                row = await run_in_threadpool(self._service.book.get, job_id)
+            except KeyError:
+                break
+            part = await run_in_threadpool(read_part, self._service, row, offset)
+            offset = part.following
+            if part.text:
+                yield _event("job_log", job_id, part)
+                quiet = 0.0
+            elif row.state.over:
+                yield _event("log_end", job_id, part)
+                break
+            else:
+                pause = self._service.dispatcher.lane(row.site).log_seconds
+                quiet += pause
+                if quiet >= QUIET_SECONDS:
+                    yield ": here\n\n"
+                    quiet = 0.0
+                await self._rest(pause)
+
+    async def _rest(self, seconds: float) -> None:
+        try:
+            await asyncio.wait_for(self._ended.wait(), seconds)
+        except TimeoutError:
+            return
+
+
+def _event(kind: str, job_id: str, part: LogPart) -> str:
+    payload = {"job_id": job_id, "offset": part.offset, "text": part.text, "next_offset": part.following}
+    return f"event: {kind}\ndata: {json.dumps(payload, separators=(',', ':'))}\n\n"
