@@ -15,7 +15,8 @@ from configs.help import describe_fields
 from flows.__main__ import listed
 from simcampaign.cli.parser import write_help
 from simcampaign.errors import SimcampaignError
-from simcampaign.sites.registry import Broken, SiteConfig, backends
+from simcampaign.plugins import Broken
+from simcampaign.sites.registry import SiteConfig, backends
 
 WIDTH = 100
 

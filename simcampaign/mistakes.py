@@ -8,7 +8,7 @@ import types
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from simcampaign.errors import ABSENT, Problem
@@ -20,6 +20,7 @@ _REASONS = {
     "list_type": "must be a list",
     "dict_type": "must be a mapping",
     "dataclass_type": "must be a mapping",
+    "model_type": "must be a mapping",
     "dataclass_exact_type": "must be a mapping",
     "extra_forbidden": "there is no such field",
     "unexpected_keyword_argument": "there is no such field",
@@ -105,14 +106,24 @@ def _remedy(details: ErrorDetails, kind: type, place: Sequence[str | int]) -> st
 
 
 def _fields_at(kind: Any, place: Sequence[str | int]) -> list[str]:
-    """Return the names of the fields of the dataclass that lies at ``place`` inside ``kind``."""
+    """Return the names of the fields of the dataclass or model that lies at ``place`` inside ``kind``."""
     for step in place:
         if isinstance(step, int):
             kind = next(iter(get_args(kind)), None)
-        elif dataclasses.is_dataclass(kind):
-            kind = get_type_hints(kind).get(step)
+        elif fields := _fields(kind):
+            kind = fields.get(step)
         for inner in get_args(kind) if get_origin(kind) in {Union, types.UnionType, Annotated} else ():
             if inner is not type(None):
                 kind = inner
                 break
-    return [field.name for field in dataclasses.fields(kind)] if dataclasses.is_dataclass(kind) else []
+    return list(_fields(kind))
+
+
+def _fields(kind: Any) -> Mapping[str, Any]:
+    """Return the types of the fields of a dataclass or a model by name; none if it is neither."""
+    if dataclasses.is_dataclass(kind):
+        hints = get_type_hints(kind)
+        return {field.name: hints[field.name] for field in dataclasses.fields(kind)}
+    if isinstance(kind, type) and issubclass(kind, BaseModel):
+        return {name: field.annotation for name, field in kind.model_fields.items()}
+    return {}

@@ -19,9 +19,9 @@ from simcampaign.cli.tables import read_text, save_text, table_text, with_table,
 from simcampaign.docstrings import field_docstrings
 from simcampaign.errors import ConfigError, Problem
 from simcampaign.mistakes import did_you_mean
+from simcampaign.plugins import Broken
 from simcampaign.sites.base import Finding, Site
 from simcampaign.sites.registry import (
-    Broken,
     ConfiguredSite,
     SiteConfig,
     backends,

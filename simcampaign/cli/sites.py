@@ -11,9 +11,9 @@ from typing import Any
 from simcampaign.cli.output import amount, print_json, print_line, print_table, say
 from simcampaign.docstrings import field_docstrings
 from simcampaign.errors import ConfigError
+from simcampaign.plugins import Broken
 from simcampaign.sites.base import Finding
 from simcampaign.sites.registry import (
-    Broken,
     ConfiguredSite,
     SiteConfig,
     backends,

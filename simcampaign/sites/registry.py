@@ -8,10 +8,9 @@ import os
 import re
 import threading
 import tomllib
-from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ from simcampaign.errors import ABSENT, ConfigError, LocationError, Problem
 from simcampaign.fields import STRICT, Command, reader, split_command
 from simcampaign.mistakes import did_you_mean, explain
 from simcampaign.places import data_folder
+from simcampaign.plugins import Broken, Plugins
 from simcampaign.sites.base import Site
 
 GROUP = "simcampaign.sites"
@@ -31,13 +31,6 @@ LOCAL = "local"
 """The site that is there without any file."""
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-
-
-@dataclass(frozen=True, slots=True)
-class Broken:
-    """A backend that is installed but cannot be used."""
-
-    reason: str
 
 
 @dataclass
@@ -75,35 +68,13 @@ class ConfiguredSite:
     environment: Mapping[str, str] = field(default_factory=dict)
 
 
-class Backends(Mapping[str, "type[Site] | Broken"]):
-    """The installed backends by name; one is imported when it is asked for, and harms no other if it is broken."""
-
-    def __init__(self) -> None:
-        """Look which are installed; none is imported."""
-        found: dict[str, dict[str, EntryPoint]] = defaultdict(dict)
-        for entry in entry_points(group=GROUP):
-            found[entry.name].setdefault(entry.value, entry)
-        self._found = {name: list(found[name].values()) for name in sorted(found)}
-
-    def __getitem__(self, name: str) -> type[Site] | Broken:
-        entries = self._found[name]
-        if len(entries) > 1:
-            return Broken(f"several packages offer it: {', '.join(sorted(entry.value for entry in entries))}")
-        return _load(entries[0])
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._found)
-
-    def __len__(self) -> int:
-        return len(self._found)
-
-    def __contains__(self, name: object) -> bool:
-        return name in self._found
+Backends = Plugins[type[Site]]
+"""The installed backends by name."""
 
 
 def backends() -> Backends:
     """Return the installed backends: the class of each, or why it cannot be used."""
-    return Backends()
+    return Plugins(GROUP, _accept)
 
 
 def sites_file() -> Path:
@@ -250,11 +221,7 @@ def _make(kind: type[Site], name: str, options: Any) -> Site:
         raise ConfigError(problems, error.hint) from error
 
 
-def _load(entry: EntryPoint) -> type[Site] | Broken:
-    try:
-        kind = entry.load()
-    except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever another package does while it is imported
-        return Broken(f"{entry.value}: {type(error).__name__}: {error}")
+def _accept(kind: object, entry: EntryPoint) -> type[Site] | Broken:
     if not isinstance(kind, type):
         return Broken(f"{entry.value} is no class")
     lacks = [each for each in ("options", *_METHODS) if not hasattr(kind, each)]

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from simcampaign.errors import ConfigError, LocationError
-from simcampaign.sites.registry import Broken, backends, open_site, site_names, sites_file
+from simcampaign.plugins import Broken
+from simcampaign.sites.registry import backends, open_site, site_names, sites_file
 from tests.simcampaign.sites.plugins import TOY, install
 
 Write = Callable[[str], Path]

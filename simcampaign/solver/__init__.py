@@ -1,0 +1,38 @@
+"""Simulations that are solved here or by a service: types, files, quotes and solvers.
+
+A simulation is a model whose fields say what is solved; ``to_file`` and ``from_file`` keep it in HDF5. Its type, one
+of ``types()``, quotes it (``estimate``) and solves it (``solve``); ``python -m simcampaign.solver INPUT OUTPUT`` does
+so with files. Time factors are e^{+jωt} everywhere: a lossy permittivity has a negative imaginary part.
+"""
+
+from __future__ import annotations
+
+from simcampaign.plugins import Broken
+from simcampaign.solver.arrays import GridField
+from simcampaign.solver.document import Document, digest
+from simcampaign.solver.kinds import RATE, Progress, Quote, SimulationType, Solved
+from simcampaign.solver.mode import ModeSolver, ModeSolverData, OpticalMedium, Rectangle
+from simcampaign.solver.reference import Reference
+from simcampaign.solver.registry import installed, read, read_result, type_of, types
+
+__all__ = [
+    "RATE",
+    "Broken",
+    "Document",
+    "GridField",
+    "ModeSolver",
+    "ModeSolverData",
+    "OpticalMedium",
+    "Progress",
+    "Quote",
+    "Rectangle",
+    "Reference",
+    "SimulationType",
+    "Solved",
+    "digest",
+    "installed",
+    "read",
+    "read_result",
+    "type_of",
+    "types",
+]
