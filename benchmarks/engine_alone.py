@@ -12,11 +12,10 @@ from configs.campaign import make_campaign
 from configs.local import LocalContextConfig
 from configs.parameters import ParametersConfig
 from configs.series import SeriesConfig
-from simcampaign.engine import collect, planning, submission
+from simcampaign.engine import collect
 from simcampaign.engine.campaign import Campaign
-from simcampaign.engine.document import save_document
-from simcampaign.engine.reconcile import reconcile
 from simcampaign.engine.report import publish
+from simcampaign.engine.steps import PLAIN, gather, submit_missing
 from simcampaign.engine.watch import watch
 from simcampaign.jobs import Resources
 from simcampaign.places import data_folder
@@ -37,18 +36,10 @@ def open_campaign(context: LocalContextConfig, series: SeriesConfig, parameters:
 
 def run(campaign: Campaign) -> bool:
     """Take the steps of ``tasks.body`` in their order; returns whether the series is complete."""
-    reconcile(campaign)
-    prepared = planning.prepare(campaign)
-    submission.check_submission(campaign, prepared.plan)
-    claimed = submission.claim(campaign, prepared.plan, prepared.version)
-    save_document(campaign, prepared)
-    for each in claimed:
-        submission.save_inputs(campaign, each)
-        submission.submit_array(campaign, each)
+    PLAIN.attach(campaign)
+    submit_missing(campaign)
     watch(campaign, collect.uncollected(campaign), lambda _: None, lambda: False)
-    arrays = collect.uncollected(campaign)
-    collect.save_logs(campaign, arrays)
-    collect.clean(campaign, arrays)
+    arrays = gather(campaign)
     published = publish(campaign, "")
     for array in arrays:
         campaign.ledger.collected(array.id)

@@ -29,7 +29,6 @@ from simcampaign.engine.campaign import SeriesRecord
 from simcampaign.layout import Layout
 from simcampaign.storage import Location
 from tasks import steps
-from tasks.body import whole
 from tasks.hooks import flow_run_name
 from tasks.outcome import Listed
 
@@ -47,7 +46,7 @@ def run_flow(context: ContextConfig, series: SeriesConfig, parameters: Parameter
     if parameters.update_manifest:
         locations = [Location.open(location) for location in parameters.search_locations]
         filters = parameters.include_filters, parameters.exclude_filters
-        manifest = steps.list_series(whole(record), whole(locations), *filters)
+        manifest = steps.list_series(steps.whole(record), steps.whole(locations), *filters)
     else:
-        manifest = steps.saved_manifest(whole(record))
-    return Listed(steps.publish_overview(whole(record), whole(manifest)))
+        manifest = steps.saved_manifest(steps.whole(record))
+    return Listed(steps.publish_overview(steps.whole(record), steps.whole(manifest)))

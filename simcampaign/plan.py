@@ -231,10 +231,12 @@ def make_plan(
     refreshed: bool = True,
     rerun_stale: bool = False,
     selected: NDArray[np.bool_] | None = None,
+    barred: NDArray[np.bool_] | None = None,
 ) -> Plan:
     """Make the plan of a series from its manifest and what the ledger knows. Pure; 10^6 runs take about a second.
 
-    ``selected``, of shape ``(conditions, seeds)``, limits what is to be submitted.
+    ``selected``, of shape ``(conditions, seeds)``, limits what is to be submitted, and with it what is to be done;
+    ``barred``, of the same shape, are runs that are to be done, but not to be submitted now.
     """
     keys = [str(condition["key"]) for condition in series.conditions]
     present = files_present(manifest, series.name, keys, series.seeds, series.extensions)
@@ -243,6 +245,8 @@ def make_plan(
     to_do = np.isin(codes, [*TO_DO, RunState.STALE] if rerun_stale else TO_DO)
     if selected is not None:
         to_do &= selected
+    if barred is not None:
+        to_do &= ~barred
     seeds = np.asarray(series.seeds, dtype=np.int64)
     owner = np.array([_position(series, condition) for condition in series.conditions])
     groups: dict[str, Packing] = {}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
@@ -38,7 +38,7 @@ class Limits:
     """How often something is tried, and the most that another try may ask for; None for no limit."""
 
     attempts: int = 1
-    """Tries in one campaign run, the first included."""
+    """Tries, the first included: in one campaign run of a flow, or since a person last asked for it."""
 
     max_memory_mb: int | None = None
     """Memory in MiB."""
@@ -71,6 +71,27 @@ def next_resources(resources: Resources, cause: Cause, limits: Limits = NO_LIMIT
         if seconds is None:
             return None
     return replace(resources, memory_mb=None if memory is None else math.floor(memory), timeout_seconds=seconds)
+
+
+def next_try(history: Sequence[Cause | None], resources: Resources, limits: Limits) -> Resources | None:
+    """Return what the next try of a run is given, or None if a person has to look at it before.
+
+    Parameters
+    ----------
+    history
+        How the run's earlier tries ended, the first one first; None for one that was cancelled, or ended well without
+        leaving every file: the same would follow.
+    resources
+        What its first try was given.
+    limits
+        How often it is tried, and the most that it may be given.
+    """
+    if history and len(history) >= limits.attempts:
+        return None
+    given: Resources | None = resources
+    for cause in history:
+        given = None if cause is None or given is None else next_resources(given, cause, limits)
+    return given
 
 
 def _grown(value: float | None, factor: float, limit: float | None) -> float | None:

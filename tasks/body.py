@@ -5,27 +5,19 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Sequence
-from typing import TypeVar, cast
 
-import numpy as np
-from numpy.typing import NDArray
 from prefect import State
 from prefect.client.orchestration import get_client
 from prefect.context import FlowRunContext
 from prefect.states import Cancelled, Completed
-from prefect.utilities.annotations import opaque
 
 from simcampaign.engine.campaign import Campaign
-from simcampaign.engine.collect import complete_times, uncollected
+from simcampaign.engine.collect import uncollected
 from simcampaign.engine.follow import Follower
-from simcampaign.engine.planning import Prepared
-from simcampaign.engine.retries import again
-from simcampaign.engine.staging import Fetcher, staging_host
-from simcampaign.engine.submission import Submission, check_submission, submit_all
+from simcampaign.engine.staging import Fetcher
+from simcampaign.engine.steps import gather, submit_missing
 from simcampaign.engine.watch import Progress, WatchEnd, progress_of
-from simcampaign.errors import ConflictError
-from simcampaign.jobs import Resources
-from simcampaign.ledger import ArrayRow, ArrayState
+from simcampaign.ledger import ArrayRow
 from simcampaign.runs import RunState
 from tasks import steps
 from tasks.caller import CALLER
@@ -33,12 +25,7 @@ from tasks.interrupts import Interrupts
 from tasks.outcome import Outcome
 from tasks.progress import ProgressTable, TerminalProgress, link_summary
 
-T = TypeVar("T")
-
 logger = logging.getLogger("simcampaign")
-
-CLAIM_TRIES = 5
-"""How often a campaign is planned again because another campaign run claimed runs meanwhile."""
 
 STATE_SECONDS = 5.0
 """Seconds between looks at the flow run's own state: a local run cancelled in the UI is told nothing else."""
@@ -47,23 +34,18 @@ SECOND_PRESS_SECONDS = 3.0
 """How long a second Ctrl-C, which cancels the jobs, is waited for."""
 
 
-def whole(value: T) -> T:
-    """Hand a value to a task as it is; Prefect would look for futures in every condition of a series otherwise."""
-    return cast("T", opaque(value))
-
-
 def run_campaign(campaign: Campaign) -> Outcome:
     """Run a campaign once, from its manifest to its summary."""
     command = CALLER.get().command
     with Interrupts().listening() as interrupts:
-        steps.attach(whole(campaign))
+        steps.WATCHED.attach(campaign)
         cancelled = _CancelledElsewhere()
         table = ProgressTable(campaign.series.name)
         submitted, end = _rounds(
             campaign, lambda arrays: _watch(campaign, arrays, table, interrupts, cancelled, command)
         )
-        collected = _collect(campaign)
-        published = steps.summarise(whole(campaign), command)
+        collected = gather(campaign, steps.WATCHED)
+        published = steps.WATCHED.summarise(campaign, command, None)
         # Last, so that a campaign run that is killed before it has a summary leaves something to do.
         for array in collected:
             campaign.ledger.collected(array.id)
@@ -96,60 +78,21 @@ def _rounds(campaign: Campaign, watch: Callable[[Sequence[ArrayRow]], WatchEnd])
 
     Returns how many jobs were submitted and how the last watch ended.
     """
-    submitted = 0
-    wanted: list[tuple[Campaign, NDArray[np.bool_] | None]] = [(campaign, None)]
-    attempts = campaign.settings.limits.attempts
-    for attempt in range(1, attempts + 1):
-        given: dict[int, Resources] = {}
-        for variant, selected in wanted:
-            submissions = _submit(variant, *_plan_and_claim(variant, selected))
-            given |= {each.claimed.array_id: variant.settings.resources for each in submissions}
-            submitted += sum(each.packing.size for each in submissions)
+    # A person who starts a campaign run wants everything to be tried, however often it was tried before.
+    campaign = campaign.but(tried_since=campaign.ledger.last_array(campaign.id))
+    first = submit_missing(campaign, steps.WATCHED, lambda prepared: CALLER.get().check(campaign, prepared))
+    submitted = first.jobs
+    while True:
         arrays = uncollected(campaign)
         end = watch(arrays)
-        if end is not WatchEnd.ENDED or attempt == attempts:
-            break
-        # Arrays of an earlier campaign run that were attached to had what this one gives its own.
-        wanted = list(again(campaign, {each.id: campaign.settings.resources for each in arrays} | given))
-        if not wanted:
-            break
-        logger.info("Trying again what failed: attempt %d of %d.", attempt + 1, attempts)
-    return submitted, end
-
-
-def _plan_and_claim(campaign: Campaign, selected: NDArray[np.bool_] | None) -> tuple[Prepared, list[Submission]]:
-    for attempt in range(1, CLAIM_TRIES + 1):
-        prepared = steps.plan(whole(campaign), whole(selected))
-        if selected is None:  # another try is no longer the plan that was reviewed, but follows from it
-            CALLER.get().check(campaign, prepared)
-        if prepared.held.runs:
-            logger.warning("%s.", prepared.held)
-        if not prepared.plan.jobs:
-            return prepared, []
-        check_submission(campaign, prepared.plan)
-        try:
-            return prepared, steps.claim(whole(campaign), whole(prepared))
-        except ConflictError:
-            if attempt == CLAIM_TRIES:
-                raise
-            logger.info("Another campaign run claimed jobs of series %s; planning again.", campaign.series.name)
-    raise AssertionError("unreachable")
-
-
-def _submit(campaign: Campaign, prepared: Prepared, submissions: Sequence[Submission]) -> Sequence[Submission]:
-    """Save and submit array by array, and return them."""
-
-    def stage(submission: Submission) -> None:
-        if campaign.series.inits:
-            steps.copy_inits(whole(campaign), whole(submission))
-        steps.save_inputs(whole(campaign), whole(submission))
-        if staging_host(campaign):
-            steps.stage_files(whole(campaign), whole(submission))
-
-    submit_all(
-        campaign, prepared, submissions, stage, lambda submission: steps.submit(whole(campaign), whole(submission))
-    )
-    return submissions
+        failed = campaign.ledger.failures(campaign.id, [array.id for array in arrays], limit=1)
+        if end is not WatchEnd.ENDED or campaign.settings.limits.attempts == 1 or not failed:
+            return submitted, end
+        again = submit_missing(campaign, steps.WATCHED).jobs
+        if not again:
+            return submitted, end
+        logger.info("Trying again what failed: %d jobs.", again)
+        submitted += again
 
 
 def _watch(
@@ -173,9 +116,9 @@ def _watch(
             table.show(progress, last=not progress.active)
             fetcher.look(arrays, progress.total - progress.active)
 
-        end = steps.poll(whole(campaign), whole(arrays), show, lambda: interrupts.stopped or cancelled())
+        end = steps.poll(steps.whole(campaign), steps.whole(arrays), show, lambda: interrupts.stopped or cancelled())
         if _should_terminate(campaign, end, interrupts, cancelled, command):
-            steps.terminate(whole(campaign), whole(arrays), show)
+            steps.terminate(steps.whole(campaign), steps.whole(arrays), show)
     return end
 
 
@@ -192,19 +135,6 @@ def _should_terminate(
         logger.warning("Ctrl-C once more within %.0f s cancels them.", SECOND_PRESS_SECONDS)
         return interrupts.await_second(SECOND_PRESS_SECONDS)
     return False
-
-
-def _collect(campaign: Campaign) -> list[ArrayRow]:
-    """Fetch, save logs, clean, also of arrays that ended while nobody watched; returns the arrays that are over."""
-    arrays = uncollected(campaign)
-    if arrays and staging_host(campaign):
-        steps.fetch_outputs(whole(campaign), whole(arrays))
-    complete_times(campaign, arrays)
-    if arrays and campaign.settings.save_logs:
-        steps.save_logs(whole(campaign), whole(arrays))
-    if arrays and campaign.settings.clean_jobs:
-        steps.clean(whole(campaign), whole(arrays))
-    return [array for array in arrays if array.state is ArrayState.OVER]
 
 
 class _CancelledElsewhere:

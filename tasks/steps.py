@@ -6,65 +6,56 @@ Nothing is cached by Prefect: the ledger is the record of what was done.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import ParamSpec, TypeVar, cast
 
-import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 from prefect import task
 from prefect.cache_policies import NO_CACHE
+from prefect.utilities.annotations import opaque
 
-from simcampaign.engine import collect, overview, planning, reconcile, staging, watch
-from simcampaign.engine import submission as submissions
+from simcampaign.engine import overview, watch
 from simcampaign.engine.campaign import Campaign, SeriesRecord
 from simcampaign.engine.overview import Overview
-from simcampaign.engine.planning import Prepared
-from simcampaign.engine.report import Published, publish
-from simcampaign.engine.submission import Submission
+from simcampaign.engine.steps import PLAIN, Steps
 from simcampaign.engine.watch import Progress, WatchEnd
 from simcampaign.ledger import ArrayRow
 from simcampaign.storage import Location
 
-
-@task(name="attach to jobs in flight", cache_policy=NO_CACHE, persist_result=False)
-def attach(campaign: Campaign) -> list[ArrayRow]:
-    """Settle what earlier campaign runs left behind; returns the arrays in flight."""
-    return reconcile.reconcile(campaign)
+T = TypeVar("T")
+R = TypeVar("R")
+P = ParamSpec("P")
 
 
-@task(name="plan", cache_policy=NO_CACHE, persist_result=False)
-def plan(campaign: Campaign, selected: NDArray[np.bool_] | None = None) -> Prepared:
-    """Load or refresh the manifest, read the ledger, decide what is to do and render it once."""
-    return planning.prepare(campaign, selected=selected)
+def whole(value: T) -> T:
+    """Hand a value to a task as it is; Prefect would look for futures in every condition of a series otherwise."""
+    return cast("T", opaque(value))
 
 
-@task(name="claim", cache_policy=NO_CACHE, persist_result=False)
-def claim(campaign: Campaign, prepared: Prepared) -> list[Submission]:
-    """Write the arrays down as intents, all or none."""
-    return submissions.claim(campaign, prepared.plan, prepared.version)
+def _watched(step: Callable[P, R], name: str, run_name: str | None = None) -> Callable[P, R]:
+    """Return a step of the engine as a task that is handed its arguments as they are."""
+    made = task(name=name, task_run_name=run_name, cache_policy=NO_CACHE, persist_result=False)(step)
+    called = cast("Callable[..., R]", made)
+
+    def run(*values: P.args, **named: P.kwargs) -> R:
+        return called(*map(whole, values), **named)
+
+    return run
 
 
-@task(name="copy inits", task_run_name="copy inits {submission.group}", cache_policy=NO_CACHE, persist_result=False)
-def copy_inits(campaign: Campaign, submission: Submission) -> int:
-    """Copy the inits whose seeds are to run."""
-    return submissions.copy_inits(campaign, submission)
-
-
-@task(name="save inputs", task_run_name="save inputs {submission.group}", cache_policy=NO_CACHE, persist_result=False)
-def save_inputs(campaign: Campaign, submission: Submission) -> int:
-    """Save the rendered inputs, in bulk."""
-    return submissions.save_inputs(campaign, submission)
-
-
-@task(name="stage files", task_run_name="stage files {submission.group}", cache_policy=NO_CACHE, persist_result=False)
-def stage_files(campaign: Campaign, submission: Submission) -> int:
-    """Put the saved files to the host of the jobs."""
-    return submissions.stage_files(campaign, submission)
-
-
-@task(name="submit", task_run_name="submit {submission.claimed.name}", cache_policy=NO_CACHE, persist_result=False)
-def submit(campaign: Campaign, submission: Submission) -> str:
-    """Hand one array to the site."""
-    return submissions.submit_array(campaign, submission)
+WATCHED = Steps(
+    attach=_watched(PLAIN.attach, "attach to jobs in flight"),
+    plan=_watched(PLAIN.plan, "plan"),
+    claim=_watched(PLAIN.claim, "claim"),
+    copy_inits=_watched(PLAIN.copy_inits, "copy inits", "copy inits {submission.group}"),
+    save_inputs=_watched(PLAIN.save_inputs, "save inputs", "save inputs {submission.group}"),
+    stage_files=_watched(PLAIN.stage_files, "stage files", "stage files {submission.group}"),
+    submit=_watched(PLAIN.submit, "submit", "submit {submission.claimed.name}"),
+    fetch_outputs=_watched(PLAIN.fetch_outputs, "fetch outputs"),
+    save_logs=_watched(PLAIN.save_logs, "save logs"),
+    clean=_watched(PLAIN.clean, "clean jobs"),
+    summarise=_watched(PLAIN.summarise, "summarise"),
+)
+"""The engine's steps, each as a task."""
 
 
 @task(name="poll", cache_policy=NO_CACHE, persist_result=False)
@@ -82,30 +73,6 @@ def poll(
 def terminate(campaign: Campaign, arrays: Sequence[ArrayRow], on_progress: Callable[[Progress], None]) -> WatchEnd:
     """End the jobs that have not ended, one call an array, and wait until they have."""
     return watch.terminate(campaign, arrays, on_progress)
-
-
-@task(name="fetch outputs", cache_policy=NO_CACHE, persist_result=False)
-def fetch_outputs(campaign: Campaign, arrays: Sequence[ArrayRow]) -> int:
-    """Fetch what ended jobs wrote on their host."""
-    return staging.fetch(campaign, arrays)
-
-
-@task(name="save logs", cache_policy=NO_CACHE, persist_result=False)
-def save_logs(campaign: Campaign, arrays: Sequence[ArrayRow]) -> int:
-    """Save the logs that exist."""
-    return collect.save_logs(campaign, arrays)
-
-
-@task(name="clean jobs", cache_policy=NO_CACHE, persist_result=False)
-def clean(campaign: Campaign, arrays: Sequence[ArrayRow]) -> int:
-    """Remove inputs and inits of finished jobs and the site's own files."""
-    return collect.clean(campaign, arrays)
-
-
-@task(name="summarise", cache_policy=NO_CACHE, persist_result=False)
-def summarise(campaign: Campaign, command: str) -> Published:
-    """Refresh the manifest, run the report command, and publish the summary."""
-    return publish(campaign, command)
 
 
 @task(name="list files", cache_policy=NO_CACHE, persist_result=False)

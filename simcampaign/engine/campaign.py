@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Any, Self
 
 from simcampaign.engine.owner import identity
 from simcampaign.errors import LocationError, TemplateError
@@ -109,6 +110,14 @@ class Campaign(SeriesRecord):
     templates: Location
     site: Site
     owner: str = field(default_factory=identity)
+    tried_since: int | None = None
+    """Id of the array in the ledger after which tries of a run count; None if none does: everything is tried."""
+
+    def but(self, **changes: Any) -> Self:
+        """Return the same campaign with other values of fields; the ledger stays open."""
+        changed = replace(self, **changes)
+        vars(changed).update({name: value for name, value in vars(self).items() if name in {"ledger", "id"}})
+        return changed
 
     @cached_property
     def template(self) -> Template:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import PurePosixPath
 
 from simcampaign.engine.campaign import Campaign
 from simcampaign.engine.staging import remove_abandoned, remove_staged
@@ -26,15 +27,31 @@ def is_settled(campaign: Campaign) -> bool:
 
 
 def save_logs(campaign: Campaign, arrays: Sequence[ArrayRow]) -> int:
-    """Save what the jobs of these arrays printed so far, filtered; returns how many logs were saved."""
+    """Save what the ended jobs of these arrays printed, filtered; returns how many logs were saved.
+
+    Of an array that is not over, logs that were saved before are left alone: with many jobs it is looked at many times.
+    """
     line_filter(campaign.settings.log_filter)  # a broken one is said before anything is fetched
     return campaign.working.write_many(file for array in arrays for file in _logs(campaign, array))
 
 
 def _logs(campaign: Campaign, array: ArrayRow) -> Iterator[tuple[str, bytes]]:
     layout = Layout(campaign.series.name, array.date)
-    for index, data in campaign.site.logs(str(array.remote_id), range(array.size), campaign.settings.log_filter):
-        yield layout.log(job_id(array.name, index)), data
+    keys = {index: layout.log(job_id(array.name, index)) for index in _ended(campaign, array)}
+    if keys and array.state is not ArrayState.OVER:
+        saved = {
+            key for found in campaign.working.list(PurePosixPath(layout.log("_")).parent.as_posix()) for key in found
+        }
+        keys = {index: key for index, key in keys.items() if key not in saved}
+    if keys:
+        for index, data in campaign.site.logs(str(array.remote_id), list(keys), campaign.settings.log_filter):
+            yield keys[index], data
+
+
+def _ended(campaign: Campaign, array: ArrayRow) -> Iterable[int]:
+    if array.state is ArrayState.OVER:
+        return range(array.size)
+    return [index for index, state in campaign.ledger.job_states(array.id).items() if not state.active]
 
 
 def complete_times(campaign: Campaign, arrays: Sequence[ArrayRow]) -> None:

@@ -8,26 +8,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simcampaign.jobs import ACTIVE, JobState
+from simcampaign.ledger import RunRow
 from simcampaign.plan import Known
 from simcampaign.series import Series
-
-Row = tuple[str, int, int, str, str, str]
-"""Condition key, first seed, last seed, job state, fingerprint, rendering."""
 
 _BAD = frozenset({JobState.FAILED, JobState.LOST})
 
 
-def known_runs(rows: Sequence[Row], series: Series, is_stale: Callable[[Row], bool]) -> Known:
+def known_runs(rows: Sequence[RunRow], series: Series, is_stale: Callable[[RunRow], bool]) -> Known:
     """Lay the ledger's ranges, oldest first, over the series; later ones hide earlier ones.
 
     Ranges of conditions or seeds that the series no longer has are left out. ``is_stale`` is asked of finished ranges.
     """
     known = Known.nothing(series)
-    position = {str(condition["key"]): index for index, condition in enumerate(series.conditions)}
-    rows = [row for row in rows if row[0] in position]
+    rows, (row_of, conditions, columns) = expand(rows, series)
     if not rows:
         return known
-    row_of, conditions, columns = _expand(rows, position, np.asarray(series.seeds, dtype=np.int64))
     states = np.array([row[3] for row in rows])
     last = np.full(known.failed.shape, -1, dtype=np.int64)
     last[conditions, columns] = row_of  # numpy assigns in order: the newest range wins
@@ -47,10 +43,17 @@ def known_runs(rows: Sequence[Row], series: Series, is_stale: Callable[[Row], bo
     return known
 
 
-def _expand(
-    rows: Sequence[Row], position: dict[str, int], seeds: NDArray[np.int64]
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """Return row, condition and column of every run of the ranges, for the seeds that the series has."""
+Expanded = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]
+"""Number of the row, of the condition and of the seed, one each for every run."""
+
+
+def expand(rows: Sequence[RunRow], series: Series) -> tuple[list[RunRow], Expanded]:
+    """Return the rows whose conditions the series has, and every run of theirs whose seed it has, in their order."""
+    position = {str(condition["key"]): index for index, condition in enumerate(series.conditions)}
+    seeds = np.asarray(series.seeds, dtype=np.int64)
+    rows = [row for row in rows if row[0] in position]
+    if not rows or not len(seeds):
+        return [], (np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.int64))
     start = np.array([row[1] for row in rows], dtype=np.int64)
     length = np.array([row[2] for row in rows], dtype=np.int64) - start + 1
     condition = np.array([position[row[0]] for row in rows], dtype=np.int64)
@@ -61,4 +64,4 @@ def _expand(
     found = np.minimum(np.searchsorted(seeds[order], run_seeds), len(seeds) - 1)
     columns = order[found]
     there = seeds[columns] == run_seeds
-    return row_of[there], condition[row_of[there]], columns[there]
+    return rows, (row_of[there], condition[row_of[there]], columns[there])

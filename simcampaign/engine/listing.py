@@ -30,18 +30,19 @@ def list_locations(
     return manifests.build(_listings([(location, "") for location in locations]), series, include, exclude)
 
 
-def refresh_manifest(campaign: Campaign) -> pl.DataFrame:
+def refresh_manifest(campaign: Campaign) -> tuple[pl.DataFrame, bool]:
     """Return the manifest with the series' files in the working location as they are now; saves nothing.
 
-    Rows of other locations and of other series stay as they were.
+    Rows of other locations and of other series stay as they were. Returns, too, whether it is not the saved one.
     """
     prefix = f"{campaign.series.name}/"
     found = manifests.build(_listings([(campaign.working, prefix)]), campaign.series)
     saved = load_manifest(campaign.manifest, campaign.series.manifest_key)
     if saved is None:
-        return found
+        return found, True
     ours = (pl.col("LOCATION") == str(campaign.working)) & pl.col("FULL_KEY").str.starts_with(prefix)
-    return pl.concat([saved.filter(~ours), found]).sort("FULL_KEY", "LOCATION")
+    manifest = pl.concat([saved.filter(~ours), found]).sort("FULL_KEY", "LOCATION")
+    return manifest, not manifest.equals(saved)
 
 
 def _listings(places: Sequence[tuple[Location, str]]) -> Iterator[tuple[str, list[str]]]:

@@ -61,7 +61,7 @@ def build_page(
         location=record.working.url(layout.root),
         made=datetime.now(UTC),
         usage=_usage(record, plan, left),
-        failures=[_shown(record, *current, command) for current in _current_failures(record, plan)],
+        failures=[_shown(record, *current, command) for current in current_failures(record, plan)],
         arrays=_arrays(record),
         pictures=_pictures(record),
         links={
@@ -125,7 +125,7 @@ def _link(record: SeriesRecord, key: str) -> str:
     return str(PurePosixPath("..", *path.parts[1:]))
 
 
-def _current_failures(record: SeriesRecord, plan: Plan) -> list[tuple[Failure, list[str]]]:
+def current_failures(record: SeriesRecord, plan: Plan, most: int = SHOWN_FAILURES) -> list[tuple[Failure, list[str]]]:
     """Return the newest failures, each with the keys of its runs that are failed now; the rest is history."""
     rows, columns = np.nonzero(plan.codes == RunState.FAILED)
     keys = record.condition_keys
@@ -138,7 +138,7 @@ def _current_failures(record: SeriesRecord, plan: Plan) -> list[tuple[Failure, l
         if now:
             current.append((failure, [run_key(record.series.name, *run) for run in now]))
             failed.difference_update(now)
-        if not failed or len(current) == SHOWN_FAILURES:
+        if not failed or len(current) == most:
             break
     return current
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from simcampaign.engine.campaign import Campaign
 from simcampaign.engine.page import TAIL_LINES, build_page, save_summary, say_failures
-from simcampaign.engine.planning import estimate_plan, prepare
+from simcampaign.engine.planning import Prepared, estimate_plan, prepare
 from simcampaign.plan import Plan
 from simcampaign.runs import RunState
 
@@ -28,12 +28,13 @@ class Published:
     """The failures in words; empty if there is none."""
 
 
-def publish(campaign: Campaign, command: str) -> Published:
-    """Refresh the manifest, run the report command if the last job has ended, and save the summary.
+def publish(campaign: Campaign, command: str, prepared: Prepared | None = None) -> Published:
+    """Run the report command if the last job has ended, and save the summary.
 
-    ``command`` is what a person types to run the campaign again.
+    ``command`` is what a person types to run the campaign again; ``prepared`` is how things are now, by default the
+    manifest is refreshed for it.
     """
-    prepared = prepare(campaign)
+    prepared = prepared or prepare(campaign)
     if campaign.settings.report and RunState.IN_FLIGHT.label not in prepared.plan.counts:
         _run_report(campaign)
     page = build_page(campaign, prepared.plan, prepared.manifest, estimate_plan(campaign, prepared.plan), command)

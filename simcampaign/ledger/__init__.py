@@ -4,7 +4,7 @@ from simcampaign.ledger.intents import LEASE_SECONDS
 from simcampaign.ledger.ledger import Ledger, default_url, ledger_exists
 from simcampaign.ledger.requestrows import Filter, JobRow, NewPart, NewRequest, PartRow, RequestRow
 from simcampaign.ledger.requests import ARCHIVE, MEMBER, Requests, job_name
-from simcampaign.ledger.rows import ArrayRow, Claimed, Failure, Intent, RangeEntry, Usage, job_id
+from simcampaign.ledger.rows import ArrayRow, Claimed, Failure, Intent, RangeEntry, RunRow, Usage, job_id
 from simcampaign.ledger.schema import ArrayState
 
 __all__ = [
@@ -25,6 +25,7 @@ __all__ = [
     "RangeEntry",
     "RequestRow",
     "Requests",
+    "RunRow",
     "Usage",
     "default_url",
     "job_id",

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from simcampaign.errors import ConflictError
 from simcampaign.jobs import ACTIVE, ArrayReport, Cause, JobReport, JobState, RunRange
 from simcampaign.ledger.intents import LEASE_SECONDS, NewArray, array_name, insert, write_array
-from simcampaign.ledger.rows import ArrayRow, Claimed, Failure, Intent, Usage
+from simcampaign.ledger.rows import ArrayRow, Claimed, Failure, Intent, RunRow, Usage
 from simcampaign.ledger.schema import OPEN, ArrayState, Database, arrays, campaigns, jobs, ranges
 from simcampaign.places import data_folder
 from simcampaign.series import group_key
@@ -51,7 +51,7 @@ class Ledger:
             with self.database.write() as connection:
                 found = connection.scalar(sa.select(campaigns.c.id).where(key))
                 if found is None:
-                    row = {"name": name, "location": location, "version": 0}
+                    row = {"name": name, "location": location, "version": 0, "tries_since": 0}
                     found = insert(connection, campaigns, row)
         return int(found)
 
@@ -65,6 +65,25 @@ class Ledger:
         """Return the campaign's version: it grows with each claim."""
         with self.database.read() as connection:
             return int(connection.scalars(sa.select(campaigns.c.version).where(campaigns.c.id == campaign_id)).one())
+
+    def tries_since(self, campaign_id: int) -> int:
+        """Return the array, by its id, after which tries of the campaign's runs count."""
+        with self.database.read() as connection:
+            found = sa.select(campaigns.c.tries_since).where(campaigns.c.id == campaign_id)
+            return int(connection.scalars(found).one())
+
+    def last_array(self, campaign_id: int) -> int:
+        """Return the id of the campaign's newest array; 0 if it has none."""
+        with self.database.read() as connection:
+            newest = sa.select(sa.func.max(arrays.c.id)).where(arrays.c.campaign_id == campaign_id)
+            return int(connection.scalar(newest) or 0)
+
+    def forgive(self, campaign_id: int) -> None:
+        """Let no try count that was made so far: a person wants what failed to be tried again."""
+        newest = sa.select(sa.func.coalesce(sa.func.max(arrays.c.id), 0)).where(arrays.c.campaign_id == campaign_id)
+        with self.database.write() as connection:
+            change = sa.update(campaigns).where(campaigns.c.id == campaign_id)
+            connection.execute(change.values(tries_since=newest.scalar_subquery()))
 
     def claim(self, campaign_id: int, version: int, owner: str, intents: Sequence[Intent]) -> list[Claimed]:
         """Write intents down, all or none, before any site is called.
@@ -193,11 +212,10 @@ class Ledger:
                 found[array_id] = {JobState(state): count for state, count in json.loads(counts).items()}
         return found
 
-    def runs(self, campaign_id: int) -> list[tuple[str, int, int, str, str, str]]:
-        """Return every range that was ever submitted, oldest first.
+    def runs(self, campaign_id: int) -> list[RunRow]:
+        """Return every range that was ever submitted, oldest first; ranges of abandoned arrays are left out.
 
-        Rows of condition key, first seed, last seed, job state, fingerprint and rendering; ranges of abandoned
-        arrays are left out. Of rows that share a run the last one tells its state.
+        Of rows that share a run the last one tells its state.
         """
         query = (
             sa.select(
@@ -207,6 +225,8 @@ class Ledger:
                 jobs.c.state,
                 ranges.c.fingerprint,
                 ranges.c.rendering,
+                ranges.c.array_id,
+                jobs.c.cause,
             )
             .join(arrays, arrays.c.id == ranges.c.array_id)
             .join(jobs, (jobs.c.array_id == ranges.c.array_id) & (jobs.c.index == ranges.c.index))

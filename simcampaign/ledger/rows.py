@@ -69,6 +69,11 @@ class ArrayRow:
     collected: bool
 
 
+RunRow = tuple[str, int, int, str, str, str, int, str | None]
+"""A range as it was submitted once: condition key, first seed, last seed, job state, fingerprint, rendering, id of the
+array, cause."""
+
+
 @dataclass(frozen=True)
 class Failure:
     """A job that did not finish well."""

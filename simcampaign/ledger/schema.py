@@ -10,11 +10,11 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import event
-from sqlalchemy.schema import CreateIndex, CreateTable
+from sqlalchemy.schema import CreateColumn, CreateIndex, CreateTable
 
 from simcampaign.errors import ConfigError, LocationError, NetworkError, Problem, SimcampaignError
 
-VERSION = 1
+VERSION = 2
 
 
 class ArrayState(StrEnum):
@@ -47,6 +47,8 @@ campaigns = sa.Table(
     sa.Column("location", sa.String(2000), nullable=False),
     # Grows with each claim: a plan made from an older version is refused, so that two flows never claim the same run.
     sa.Column("version", sa.Integer, nullable=False, default=0),
+    # The array after which tries count: a person who wants what failed to be tried again moves it.
+    sa.Column("tries_since", sa.Integer, nullable=False, server_default="0"),
     sa.UniqueConstraint("name", "location"),
 )
 
@@ -192,6 +194,8 @@ queue_jobs = sa.Table(
     # A client's own key: the same key means the same job.
     sa.Column("idempotency_key", sa.String(300), unique=True),
     sa.Column("request_digest", sa.String(32), nullable=False, default=""),
+    # The array of the job manager that it was submitted in; empty for a job alone.
+    sa.Column("array", sa.String(200), nullable=False, server_default="", index=True),
 )
 
 queue_events = sa.Table(
@@ -217,6 +221,10 @@ queue_places = sa.Table(
 )
 
 
+_ADDED = {2: (campaigns.c.tries_since, queue_jobs.c.array)}
+"""Columns that tables of older versions lack, by the version that has them first."""
+
+
 class Database:
     """An open database with the ledger's tables."""
 
@@ -234,20 +242,23 @@ class Database:
         with self.write() as connection:
             if self.engine.dialect.name == "postgresql":
                 connection.execute(sa.text("SELECT pg_advisory_xact_lock(7203591)"))
-            for table in metadata.sorted_tables:
-                connection.execute(CreateTable(table, if_not_exists=True))
-                for index in table.indexes:
-                    connection.execute(CreateIndex(index, if_not_exists=True))
+            connection.execute(CreateTable(versions, if_not_exists=True))
             found = connection.scalar(sa.select(versions.c.version))
             if found is None:
                 connection.execute(sa.insert(versions).values(version=VERSION))
-            elif found != VERSION:
+            elif found < VERSION:
+                _upgrade(connection, found)
+            elif found > VERSION:
                 reason = (
                     f"was written by another version of simcampaign (ledger format {found}, this one reads {VERSION})"
                 )
                 raise LocationError(
                     f"ledger {_shown(url)}: {reason}", "use the matching simcampaign, or another ledger"
                 )
+            for table in metadata.sorted_tables:
+                connection.execute(CreateTable(table, if_not_exists=True))
+                for index in table.indexes:
+                    connection.execute(CreateIndex(index, if_not_exists=True))
 
     @contextmanager
     def write(self) -> Iterator[sa.Connection]:
@@ -275,6 +286,18 @@ class Database:
                 hint = "free space, or set SIMCAMPAIGN_LEDGER_URL to a writable place"
                 raise LocationError(f"ledger {_shown(self.url)}: {reason}", hint) from error
             raise NetworkError(f"ledger {_shown(self.url)}: {reason}", "is the database server up?") from error
+
+
+def _upgrade(connection: sa.Connection, found: int) -> None:
+    """Add what tables of an older version lack. Older programs refuse the ledger from then on."""
+    there = sa.inspect(connection).get_table_names()
+    for version in range(found + 1, VERSION + 1):
+        for column in _ADDED[version]:
+            if column.table.name in there:
+                described = CreateColumn(column).compile(dialect=connection.dialect)
+                table = connection.dialect.identifier_preparer.format_table(column.table)
+                connection.execute(sa.text(f"ALTER TABLE {table} ADD COLUMN {described}"))
+    connection.execute(sa.update(versions).values(version=VERSION))
 
 
 def _shown(url: str) -> str:

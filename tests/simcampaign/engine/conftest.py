@@ -84,11 +84,11 @@ class Toy:
     plan_and_claim = staticmethod(drive["plan_and_claim"])
     submit = staticmethod(drive["submit"])
 
-    def driver(self, campaign: Campaign) -> subprocess.Popen[str]:
+    def driver(self, campaign: Campaign, *words: str) -> subprocess.Popen[str]:
         """Start a process that runs the campaign as soon as it is sent a line; it has imported everything."""
         file = self.root / "campaign.pickle"
         file.write_bytes(pickle.dumps(replace(campaign)))
-        command = [sys.executable, str(DRIVER), str(file)]
+        command = [sys.executable, str(DRIVER), str(file), *words]
         process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1)
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"

@@ -1,8 +1,9 @@
 """A campaign run without Prefect, in the order of ``tasks.body``; as a program it runs a pickled campaign.
 
-    python drive.py CAMPAIGN
+    python drive.py CAMPAIGN [tick]
 
-It says ``ready`` when it has imported everything, waits for a line, and says ``complete`` or ``incomplete`` at the end.
+It says ``ready`` when it has imported everything, waits for a line, and says ``complete`` or ``incomplete`` at the end;
+with ``tick`` it does one step only, and says ``settled`` or ``unsettled``.
 """
 
 from __future__ import annotations
@@ -15,12 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from simcampaign.engine.campaign import Campaign
-from simcampaign.engine.collect import clean, save_logs, uncollected
+from simcampaign.engine.collect import uncollected
 from simcampaign.engine.owner import identity
 from simcampaign.engine.planning import Prepared, prepare
-from simcampaign.engine.reconcile import reconcile
 from simcampaign.engine.report import Published, publish
-from simcampaign.engine.staging import fetch
+from simcampaign.engine.steps import PLAIN, gather, submit_missing
 from simcampaign.engine.submission import (
     Submission,
     check_submission,
@@ -31,29 +31,22 @@ from simcampaign.engine.submission import (
     submit_all,
     submit_array,
 )
+from simcampaign.engine.tick import tick
 from simcampaign.engine.watch import WatchEnd, terminate, watch
 from simcampaign.errors import ConflictError
-from simcampaign.ledger import ArrayState
 
 
 def run(campaign: Campaign) -> Published:
-    reconcile(campaign)
-    prepared, submissions = plan_and_claim(campaign)
-    submit(campaign, prepared, submissions)
+    PLAIN.attach(campaign)
+    submit_missing(campaign)
     arrays = uncollected(campaign)
     end = watch(campaign, arrays, lambda _: None, lambda: False)
     if end is WatchEnd.TIME_UP and campaign.settings.terminate_jobs:
         terminate(campaign, arrays, lambda _: None)
-    arrays = uncollected(campaign)
-    fetch(campaign, arrays)
-    if campaign.settings.save_logs:
-        save_logs(campaign, arrays)
-    if campaign.settings.clean_jobs:
-        clean(campaign, arrays)
+    arrays = gather(campaign)
     published = publish(campaign, "run it again")
     for array in arrays:
-        if array.state is ArrayState.OVER:
-            campaign.ledger.collected(array.id)
+        campaign.ledger.collected(array.id)
     return published
 
 
@@ -82,4 +75,7 @@ if __name__ == "__main__":
     mine = replace(pickle.loads(Path(sys.argv[1]).read_bytes()), owner=identity())  # noqa: S301 - our own
     os.write(1, b"ready\n")
     sys.stdin.readline()
-    os.write(1, b"complete\n" if run(mine).plan.complete else b"incomplete\n")
+    if sys.argv[2:] == ["tick"]:
+        os.write(1, b"settled\n" if tick(mine).settled else b"unsettled\n")
+    else:
+        os.write(1, b"complete\n" if run(mine).plan.complete else b"incomplete\n")
