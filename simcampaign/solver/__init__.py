@@ -11,15 +11,28 @@ from simcampaign.plugins import Broken
 from simcampaign.solver.arrays import GridField
 from simcampaign.solver.document import Document, digest
 from simcampaign.solver.kinds import RATE, Progress, Quote, SimulationType, Solved
-from simcampaign.solver.mode import ModeSolver, ModeSolverData, OpticalMedium, Rectangle
+from simcampaign.solver.mode import ModeSolver, ModeSolverData, OpticalMedium, Rectangle, Walls
 from simcampaign.solver.reference import Reference
 from simcampaign.solver.registry import installed, read, read_result, type_of, types
+from simcampaign.solver.terminal import (
+    PERFECT_CONDUCTOR,
+    Box,
+    Dielectric,
+    LumpedPort,
+    TerminalComponentModeler,
+    TerminalComponentModelerData,
+    TerminalWalls,
+)
 
 __all__ = [
+    "PERFECT_CONDUCTOR",
     "RATE",
+    "Box",
     "Broken",
+    "Dielectric",
     "Document",
     "GridField",
+    "LumpedPort",
     "ModeSolver",
     "ModeSolverData",
     "OpticalMedium",
@@ -29,6 +42,10 @@ __all__ = [
     "Reference",
     "SimulationType",
     "Solved",
+    "TerminalComponentModeler",
+    "TerminalComponentModelerData",
+    "TerminalWalls",
+    "Walls",
     "digest",
     "installed",
     "read",

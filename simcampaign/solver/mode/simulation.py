@@ -2,30 +2,21 @@
 
 from __future__ import annotations
 
-import math
-from typing import Annotated, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import AfterValidator, BaseModel, Field, model_validator
+from pydantic import BaseModel, Field, model_validator
 
 from simcampaign.fields import Count, Positive
 from simcampaign.solver.arrays import PART, GridField
 from simcampaign.solver.document import Document
 from simcampaign.solver.reference import GridFieldOrReference
+from simcampaign.solver.spans import Span, count_cells
 
 MAX_CELLS = 1_000_000
 """Cells that the cross-section may have: the matrices of more do not fit into the memory of a small machine."""
 
-
-def _ascending(span: tuple[float, float]) -> tuple[float, float]:
-    if not span[0] < span[1]:
-        raise ValueError("must go from a smaller to a larger coordinate")
-    return span
-
-
-Span = Annotated[tuple[float, float], AfterValidator(_ascending)]
-"""From where to where, in micrometres."""
 
 Wall = Literal["electric", "magnetic"]
 
@@ -136,15 +127,10 @@ class ModeSolver(Document):
     @property
     def shape(self) -> tuple[int, int]:
         """Cells along x and along y."""
-        return _count(self.x, self.cell), _count(self.y, self.cell)
+        return count_cells(*self.x, self.cell), count_cells(*self.y, self.cell)
 
     @property
     def nodes(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Where cells begin and end along x and along y, in micrometres."""
         nx, ny = self.shape
         return np.linspace(*self.x, nx + 1), np.linspace(*self.y, ny + 1)
-
-
-def _count(span: tuple[float, float], cell: float) -> int:
-    # Ten cells of 0.1 fill 1.0 although 1.0 / 0.1 may come out a little above ten.
-    return max(1, math.ceil((span[1] - span[0]) / cell * (1 - 1e-9)))
