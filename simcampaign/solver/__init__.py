@@ -10,6 +10,13 @@ from __future__ import annotations
 from simcampaign.plugins import Broken
 from simcampaign.solver.arrays import GridField
 from simcampaign.solver.document import Document, digest
+from simcampaign.solver.heat import (
+    HeatConduction,
+    HeatConductionData,
+    ThermalMedium,
+    ThermalRectangle,
+    ThermalWalls,
+)
 from simcampaign.solver.kinds import RATE, Progress, Quote, SimulationType, Solved
 from simcampaign.solver.mode import ModeSolver, ModeSolverData, OpticalMedium, Rectangle, Walls
 from simcampaign.solver.reference import Reference
@@ -32,6 +39,8 @@ __all__ = [
     "Dielectric",
     "Document",
     "GridField",
+    "HeatConduction",
+    "HeatConductionData",
     "LumpedPort",
     "ModeSolver",
     "ModeSolverData",
@@ -45,6 +54,9 @@ __all__ = [
     "TerminalComponentModeler",
     "TerminalComponentModelerData",
     "TerminalWalls",
+    "ThermalMedium",
+    "ThermalRectangle",
+    "ThermalWalls",
     "Walls",
     "digest",
     "installed",
