@@ -53,9 +53,14 @@ class Tails:
         self._ended = asyncio.Event()
         service.at_end.append(self._ended.set)
 
-    async def stream(self, job_id: str, offset: int) -> AsyncIterator[str]:
-        """Yield a log from an offset on as server-sent events, until its job is over and all of it is told."""
+    async def stream(self, job_id: str, offset: int, tail: int | None = None) -> AsyncIterator[str]:
+        """Yield a log from an offset on as server-sent events, until its job is over and all of it is told.
+
+        With ``tail`` it begins that many bytes before what is its end now.
+        """
         yield ": here\n\n"
+        if tail is not None:
+            offset = max(0, await run_in_threadpool(self._size, job_id) - tail)
         quiet = 0.0
         while not self._ended.is_set():
             try:
@@ -77,6 +82,13 @@ class Tails:
                     yield ": here\n\n"
                     quiet = 0.0
                 await self._rest(pause)
+
+    def _size(self, job_id: str) -> int:
+        try:
+            row = self._service.book.get(job_id)
+        except KeyError:
+            return 0
+        return self._service.dispatcher.lane(row.site).log_size(row)
 
     async def _rest(self, seconds: float) -> None:
         try:

@@ -150,6 +150,10 @@ class Lane(ABC):
     def log(self, row: QueueRow, offset: int = 0, most: int = -1) -> bytes:
         """Return what a job printed so far, from an offset in bytes on, at most so many. Called from any thread."""
 
+    def log_size(self, row: QueueRow) -> int:
+        """Return how many bytes a job printed so far. Called from any thread."""
+        return len(self.log(row))
+
     @abstractmethod
     def files(self, row: QueueRow) -> Mapping[str, int]:
         """Return the files in a job's folder with their sizes. Called from any thread."""

@@ -238,6 +238,13 @@ class StreamLane(Lane):
         except FileNotFoundError:
             return b""
 
+    def log_size(self, row: QueueRow) -> int:
+        """Return how many bytes a job printed so far; the log is not read."""
+        try:
+            return self._log_path(row).stat().st_size if row.place else 0
+        except FileNotFoundError:
+            return 0
+
     def _log_path(self, row: QueueRow) -> Path:
         return self.site.root / "arrays" / row.place / "out" / f"{row.place_index}.log"
 

@@ -78,14 +78,18 @@ def get_log(job_id: JobPath, service: Serving, offset: Annotated[int, Query(ge=0
 
 @router.get("/jobs/{job_id}/log/events", response_class=StreamingResponse, responses=EVENTS)
 def follow_log(
-    request: Request, job_id: JobPath, service: Serving, offset: Annotated[int, Query(ge=0, le=2**62)] = 0
+    request: Request,
+    job_id: JobPath,
+    service: Serving,
+    offset: Annotated[int, Query(ge=0, le=2**62)] = 0,
+    tail: Annotated[int | None, Query(ge=0, le=2**62, description="Begin so many bytes before the end.")] = None,
 ) -> StreamingResponse:
     """Tell what a job prints from an offset on, as it prints it: server-sent events `job_log`, and `log_end` once it is
     over, each with `text`, its `offset`, and the `next_offset` to go on from after a break.
     """
     find(service, job_id)
     tails: Tails = request.app.state.tails
-    return StreamingResponse(tails.stream(job_id, offset), media_type="text/event-stream")
+    return StreamingResponse(tails.stream(job_id, offset, tail), media_type="text/event-stream")
 
 
 @router.get("/jobs/{job_id}/files")
