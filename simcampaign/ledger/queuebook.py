@@ -21,6 +21,7 @@ COLUMNS = [queue_jobs.c[name] for name in QueueRow.__dataclass_fields__]
 SORTABLE = {name: queue_jobs.c[name] for name in ("created", "started", "ended", "priority", "id", "state", "user")}
 SEARCHED = ("id", "user", "group", "series", "application", "message")
 NAMED = ("site", "group", "user", "series")
+FILTERED = (*NAMED, "array")
 _IN_QUEUE = queue_jobs.c.state == QueueState.QUEUED
 _NOT_OVER = queue_jobs.c.state.not_in(sorted(OVER))
 
@@ -48,19 +49,26 @@ def submit(connection: sa.Connection, job: NewJob, now: float) -> tuple[QueueRow
             return row, []
         what = f"job {job.id}" if row.id == job.id else f"idempotency key {job.idempotency_key!r}"
         raise ConflictError(f"{what} is there already, for another job", "take another one, or leave it out")
-    values = {
+    connection.execute(sa.insert(queue_jobs).values(new_row(job, now)))
+    row = get(connection, job.id)
+    position = connection.scalar(sa.select(sa.func.count()).where(_IN_QUEUE)) or 0
+    event = {"job_id": job.id, "priority": job.priority, "queue_position": position}
+    return row, [note(connection, now, "job_queued", job.id, event)]
+
+
+def new_row(job: NewJob, now: float) -> dict[str, Any]:
+    """Return what a job that waits is written down as."""
+    return {
         **asdict(job),
         "after": json.dumps(job.after),
         "after_ok": json.dumps(job.after_ok),
         "state": QueueState.QUEUED,
         "created": now,
+        "place": "",
+        "place_index": 0,
+        "cancelling": False,
+        "message": "",
     }
-    insert_values = {**values, "place": "", "place_index": 0, "cancelling": False, "message": ""}
-    connection.execute(sa.insert(queue_jobs).values(insert_values))
-    row = get(connection, job.id)
-    position = connection.scalar(sa.select(sa.func.count()).where(_IN_QUEUE)) or 0
-    event = {"job_id": job.id, "priority": job.priority, "queue_position": position}
-    return row, [note(connection, now, "job_queued", job.id, event)]
 
 
 def get(connection: sa.Connection, job_id: str) -> QueueRow:
@@ -202,7 +210,7 @@ def _conditions(which: QueueFilter) -> list[sa.ColumnElement[bool]]:
     found: list[sa.ColumnElement[bool]] = []
     if which.states is not None:
         found.append(queue_jobs.c.state.in_(sorted(which.states)))
-    wanted = {name: getattr(which, name) for name in NAMED}
+    wanted = {name: getattr(which, name) for name in FILTERED}
     found += [queue_jobs.c[name] == value for name, value in wanted.items() if value is not None]
     if which.since is not None:
         found.append(queue_jobs.c.created >= which.since)

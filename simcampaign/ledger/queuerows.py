@@ -55,6 +55,8 @@ class NewJob:
     after_ok: tuple[str, ...] = ()
     idempotency_key: str | None = None
     request_digest: str = ""
+    array: str = ""
+    """The array that it was submitted in; empty for a job alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +91,7 @@ class QueueRow:
     cpu_seconds: float | None
     peak_memory_bytes: int | None
     request_digest: str
+    array: str
 
     @classmethod
     def of(cls, found: RowMapping) -> QueueRow:
@@ -138,6 +141,30 @@ class QueueFilter:
     """Part of an id, user, group, series, application or message; small and capital letters are the same."""
 
     ids: frozenset[str] | None = None
+    array: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewArray:
+    """Jobs that are submitted together."""
+
+    id: str
+    user: str
+    size: int
+    request_digest: str
+    idempotency_key: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ArrayRow:
+    """Such an array as the ledger has it."""
+
+    seq: int
+    id: str
+    user: str
+    size: int
+    created: float
+    request_digest: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -198,6 +198,41 @@ queue_jobs = sa.Table(
     sa.Column("array", sa.String(200), nullable=False, server_default="", index=True),
 )
 
+# Many jobs that were submitted in one request.
+queue_arrays = sa.Table(
+    "queue_arrays",
+    metadata,
+    sa.Column("seq", sa.Integer, primary_key=True),
+    sa.Column("id", sa.String(200), nullable=False, unique=True),
+    sa.Column("user", sa.String(200), nullable=False),
+    sa.Column("size", sa.Integer, nullable=False),
+    sa.Column("created", sa.Float, nullable=False),
+    sa.Column("idempotency_key", sa.String(300), unique=True),
+    sa.Column("request_digest", sa.String(32), nullable=False),
+)
+
+# Campaigns that the job manager keeps: what clients sent, and how they stood after the last tick, as JSON.
+kept_campaigns = sa.Table(
+    "kept_campaigns",
+    metadata,
+    sa.Column("seq", sa.Integer, primary_key=True),
+    sa.Column("id", sa.String(200), nullable=False, unique=True),
+    sa.Column("name", sa.String(200), nullable=False, index=True),
+    sa.Column("user", sa.String(200), nullable=False, index=True),
+    sa.Column("kind", sa.String(200), nullable=False),
+    # Where its files are; of one series in one place there is one campaign at a time.
+    sa.Column("location", sa.String(2000), nullable=False),
+    sa.Column("document", sa.Text, nullable=False),
+    sa.Column("status", sa.String(20), nullable=False, index=True),
+    sa.Column("cancelling", sa.Boolean, nullable=False),
+    sa.Column("created", sa.Float, nullable=False),
+    sa.Column("updated", sa.Float, nullable=False),
+    sa.Column("standing", sa.Text, nullable=False),
+    sa.Column("message", sa.Text, nullable=False),
+    sa.Column("idempotency_key", sa.String(300), unique=True),
+    sa.Column("request_digest", sa.String(32), nullable=False),
+)
+
 queue_events = sa.Table(
     "queue_events",
     metadata,

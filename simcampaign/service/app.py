@@ -14,7 +14,7 @@ from simcampaign.service import wire
 from simcampaign.service.assembly import Service
 from simcampaign.service.logs import Tails
 from simcampaign.service.news import News
-from simcampaign.service.routes import changing, description, hosting, listing, overview, page, system
+from simcampaign.service.routes import arrays, changing, description, hosting, listing, overview, page, system
 from simcampaign.service.security.gate import Gate
 
 _STATUSES: dict[type[SimcampaignError], int] = {
@@ -46,7 +46,7 @@ def make_api(service: Service) -> FastAPI:
     api.state.service = service
     api.state.news = News(service)
     api.state.tails = Tails(service)
-    for each in (listing, changing, overview, hosting, system, description, page):
+    for each in (listing, changing, arrays, overview, hosting, system, description, page):
         api.include_router(each.router)
     api.add_exception_handler(SimcampaignError, _known_error)
     api.add_exception_handler(RequestValidationError, _wrong_request)

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from simcampaign.errors import ConfigError, Problem, SimcampaignError
-from simcampaign.ledger.queuerows import Event, QueueRow
+from simcampaign.ledger.queuerows import ArrayRow, Event, QueueRow, QueueState
 from simcampaign.service.core.dispatcher import Standing
 from simcampaign.service.core.telemetry import Sample
 
@@ -37,6 +37,7 @@ def job_text(row: QueueRow, *, brief: bool = False, **more: Any) -> str:
         "group": row.group,
         "application": row.application,
         "series": row.series,
+        "array": row.array,
         "held": row.held,
         "cancelling": row.cancelling and not row.state.over,
         "cores": row.cores,
@@ -61,6 +62,17 @@ def _open(values: Mapping[str, Any]) -> str:
 def jobs_text(rows: Iterable[QueueRow], *, brief: bool = False) -> str:
     """Return jobs as a JSON array."""
     return f"[{','.join(job_text(row, brief=brief) for row in rows)}]"
+
+
+def array(row: ArrayRow, counts: Mapping[QueueState, int]) -> dict[str, Any]:
+    """Return an array with its jobs per state."""
+    return {
+        "id": row.id,
+        "user": row.user,
+        "size": row.size,
+        "created": moment(row.created),
+        "counts": {str(state): counts.get(state, 0) for state in QueueState},
+    }
 
 
 def queue(standing: Standing, most: int) -> dict[str, Any]:

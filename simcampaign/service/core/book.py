@@ -9,9 +9,19 @@ from typing import Any, TypeVar
 
 import sqlalchemy as sa
 
-from simcampaign.ledger import Ledger, queuebook
+from simcampaign.ledger import Ledger, queuearrays, queuebook
 from simcampaign.ledger.groupwriter import GroupWriter
-from simcampaign.ledger.queuerows import Change, Event, NewJob, Place, QueueFilter, QueueRow, QueueState
+from simcampaign.ledger.queuerows import (
+    ArrayRow,
+    Change,
+    Event,
+    NewArray,
+    NewJob,
+    Place,
+    QueueFilter,
+    QueueRow,
+    QueueState,
+)
 
 T = TypeVar("T")
 
@@ -50,6 +60,10 @@ class Book:
             return (row, bool(events)), events
 
         return self._writer.write(write)
+
+    def submit_array(self, array: NewArray, jobs: Sequence[NewJob]) -> Future[tuple[ArrayRow, list[QueueRow]]]:
+        """Put an array into the queue; returns it, and its jobs if it is new. See ``queuearrays.submit``."""
+        return self.write(lambda connection: queuearrays.submit(connection, array, jobs, self.clock()))
 
     def cancel(self, job_id: str) -> Future[QueueRow]:
         """Cancel a job that waits, or note that its end is wanted; the row is that of before."""
@@ -97,7 +111,15 @@ class Book:
         """Remove all but the newest ``keep`` events."""
         return self._writer.write(_silent(lambda connection: queuebook.forget_events(connection, keep)))
 
+    def write(self, write: Callable[[sa.Connection], tuple[T, list[Event]]]) -> Future[T]:
+        """Have ``write`` write with others in one transaction; it returns its result and the events to be told."""
+        return self._writer.write(write)
+
     # Reading
+
+    def read(self, read: Callable[[sa.Connection], T]) -> T:
+        """Return what ``read`` finds."""
+        return self._read(read)
 
     def get(self, job_id: str) -> QueueRow:
         """Return a job. Raises ``KeyError``."""

@@ -9,7 +9,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, replace
 
 from simcampaign.errors import ConfigError, Problem, SimcampaignError
-from simcampaign.ledger.queuerows import Change, NewJob, QueueRow, QueueState
+from simcampaign.ledger.queuerows import ArrayRow, Change, NewArray, NewJob, QueueRow, QueueState
 from simcampaign.queueing import Queue, Waiting, hopeless_from_start
 from simcampaign.service.core.book import Book
 from simcampaign.service.core.lane import Lane
@@ -107,6 +107,26 @@ class Dispatcher:
             if done.exception() is None and done.result()[1]:
                 with self._lock:
                     self._line_up(done.result()[0], over)
+                self._bell.set()
+
+        written.add_done_callback(enqueue)
+        return written
+
+    def submit_array(self, array: NewArray, jobs: Sequence[NewJob]) -> Future[tuple[ArrayRow, list[QueueRow]]]:
+        """Put an array into the queue, all of it or nothing; returns it, and its jobs if it is new.
+
+        Raises ``ConfigError`` if one of its jobs waits for jobs that are unknown or did not finish well.
+        """
+        over: dict[str, bool] = {}
+        for job in {(each.after, each.after_ok): each for each in jobs}.values():
+            over |= self._check_order(job)
+        written = self.book.submit_array(array, jobs)
+
+        def enqueue(done: Future[tuple[ArrayRow, list[QueueRow]]]) -> None:
+            if done.exception() is None:
+                with self._lock:
+                    for row in done.result()[1]:
+                        self._line_up(row, over)
                 self._bell.set()
 
         written.add_done_callback(enqueue)

@@ -9,6 +9,7 @@ from typing import Annotated, Any, TypeVar
 from fastapi import Depends, HTTPException, Path, Request
 
 from simcampaign.ledger.queuerows import QueueRow
+from simcampaign.service.applications import Asker
 from simcampaign.service.assembly import Service
 from simcampaign.service.security.access import Identity
 
@@ -51,6 +52,19 @@ def need(identity: Identity, role: str) -> None:
     """Refuse who has not a role."""
     if not identity.may(role):
         raise HTTPException(403, f"this needs the role {role}, and {identity.user or 'nobody'} is {identity.role}")
+
+
+def asker(service: Service, identity: Identity, user: object, priority: int = 0, key: str | None = None) -> Asker:
+    """Return who asks for a job, and how. Whoever shows a token is that user; admins may speak for others.
+
+    ``user`` is what the request says, or None.
+    """
+    need(identity, "submitter")
+    if identity.user:
+        name = str(user) if user and identity.may("admin") else identity.user
+    else:
+        name = user if isinstance(user, str) else ""
+    return Asker(user=name, default_user=service.user, priority=priority, key=key)
 
 
 def find(service: Service, job_id: str, missing: str = "") -> QueueRow:

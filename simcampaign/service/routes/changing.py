@@ -13,10 +13,10 @@ from starlette.concurrency import run_in_threadpool
 
 from simcampaign.errors import ConflictError
 from simcampaign.ledger.queuerows import NewJob, QueueRow, QueueState
-from simcampaign.service.applications import Asker, new_job
+from simcampaign.service.applications import new_job
 from simcampaign.service.assembly import Service
 from simcampaign.service.core.work import Work
-from simcampaign.service.routes.asking import REFUSALS, Asking, JobPath, Serving, find_own, need, written
+from simcampaign.service.routes.asking import REFUSALS, Asking, JobPath, Serving, asker, find_own, written
 from simcampaign.service.security.access import Identity
 
 router = APIRouter(tags=["jobs"], responses=REFUSALS)
@@ -87,13 +87,8 @@ async def submit_nodes(
 
 
 async def _job(service: Service, identity: Identity, body: Submission, key: str | None) -> NewJob:
-    need(identity, "submitter")
-    config, user = body.config, body.user or ""
-    if identity.user:  # whoever shows a token is that user; admins may speak for others
-        wanted = user or config.get("user") or ""
-        user = str(wanted) if wanted and identity.may("admin") else identity.user
-    asker = Asker(user=user, default_user=service.user, priority=body.priority, key=key)
-    return await run_in_threadpool(new_job, config, service.settings, asker)
+    asks = asker(service, identity, body.user or body.config.get("user"), body.priority, key)
+    return await run_in_threadpool(new_job, body.config, service.settings, asks)
 
 
 @router.post("/jobs/{job_id}/cancel")
@@ -151,12 +146,13 @@ async def retry(job_id: JobPath, service: Serving, identity: Asking) -> dict[str
     row = await run_in_threadpool(find_own, service, identity, job_id)
     if not row.state.over or row.state is QueueState.COMPLETED:
         raise ConflictError(f"job {job_id} is {row.state}: only one that did not finish well can be tried again")
-    again, _ = await written(service.dispatcher.submit(_again(row)))
-    message = f"Job {job_id} is tried again as {again.id}"
-    return {"success": True, "job_id": again.id, "message": message, "status": str(again.state)}
+    retried, _ = await written(service.dispatcher.submit(again(row)))
+    message = f"Job {job_id} is tried again as {retried.id}"
+    return {"success": True, "job_id": retried.id, "message": message, "status": str(retried.state)}
 
 
-def _again(row: QueueRow) -> NewJob:
+def again(row: QueueRow) -> NewJob:
+    """Return the next try of a job that is over."""
     stem, _, number = row.id.rpartition("-r")
     stem, count = (stem, int(number)) if stem and re.fullmatch(r"[1-9]\d{0,5}", number) else (row.id, 0)
     job_id = f"{stem}-r{count + 1}"
@@ -173,6 +169,7 @@ def _again(row: QueueRow) -> NewJob:
         cores=row.cores,
         memory_mb=row.memory_mb,
         request_digest=row.request_digest,
+        array=row.array,
     )
 
 

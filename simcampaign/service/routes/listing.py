@@ -34,9 +34,10 @@ def _which(
     series: Short = None,
     since: Annotated[float | None, Query(ge=0, le=1e12, description="Seconds since the epoch.")] = None,
     text: Annotated[Short, Query(description="Part of an id, user, group, series, application or message.")] = None,
+    array: Short = None,
 ) -> QueueFilter:
     states = None if status is None else frozenset(map(QueueState, status.split(",")))
-    return QueueFilter(states, site, group, user, series, since, text)
+    return QueueFilter(states, site, group, user, series, since, text, array=array)
 
 
 Which = Annotated[QueueFilter, Depends(_which)]
