@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 MAX_CELLS = 1_000_000
 """Cells that the cross-section may have."""
 
-SOLVE_STEPS = 30
-"""Time steps of a grid in space that a solve of one cell is worth."""
+SOLVE_STEPS = 600
+"""Time steps of one cell that the solve of one cell is worth, by CPU time: 13 µs."""
 
 MICROMETRE = 1e-6
 
@@ -55,7 +55,7 @@ class ThermalRectangle(BaseModel):
     """From where to where in micrometres."""
 
     medium: ThermalMedium
-    """What it is made of."""
+    """What it is made of; a cell that holds several media has the mean of their conductivities."""
 
 
 class ThermalWalls(BaseModel):

@@ -16,8 +16,8 @@ from simcampaign.solver.mode.data import ModeSolverData
 from simcampaign.solver.mode.operators import Axis, Operators, build, spread
 from simcampaign.solver.mode.simulation import ModeSolver
 
-SOLVE_STEPS = 300
-"""Time steps of a grid in space that a solve of one cell at one frequency is worth."""
+SOLVE_STEPS = 10_000
+"""Time steps of one cell that the solve of one cell at one frequency is worth, by CPU time: 0.2 ms."""
 
 MICROMETRE = 1e-6
 IMPEDANCE = float(np.sqrt(mu_0 / epsilon_0))

@@ -77,3 +77,17 @@ def test_a_worker_told_to_stop_ends_without_half_a_file(tmp_path: Path) -> None:
     assert process.returncode == 128 + signal.SIGTERM
     assert "told to stop" in complained
     assert [path.name for path in tmp_path.iterdir()] == ["in"]
+
+
+def test_a_run_in_time_told_to_stop_ends_without_half_a_file(tmp_path: Path) -> None:
+    port = solver.LumpedPort(name="a", x=(0, 0), y=(0, 0), z=(0, 1e-3), direction="+z")
+    space: dict[str, Any] = dict.fromkeys("xyz", (-0.001, 0.001))
+    endless = {"ports": [port], "frequencies": [1e10], "run_time": 1e-3, "shutoff": 1e-300}
+    solver.TerminalComponentModeler(**space, cell=1e-3, **endless).to_file(tmp_path / "in")
+    process = start(tmp_path / "in", tmp_path / "out")
+    assert process.stdout is not None
+    assert process.stdout.readline().startswith("progress 0")
+    process.send_signal(signal.SIGTERM)
+    process.communicate()
+    assert process.returncode == 128 + signal.SIGTERM
+    assert [path.name for path in tmp_path.iterdir()] == ["in"]
