@@ -53,12 +53,12 @@ class Tails:
         self._ended = asyncio.Event()
         service.at_end.append(self._ended.set)
 
-    async def stream(self, job_id: str, offset: int, tail: int | None = None) -> AsyncIterator[str]:
-        """Yield a log from an offset on as server-sent events, until its job is over and all of it is told.
+    async def parts(self, job_id: str, offset: int, tail: int | None = None) -> AsyncIterator[LogPart | None]:
+        """Yield a log from an offset on, as it grows, until its job is over and all of it is told.
 
-        With ``tail`` it begins that many bytes before what is its end now.
+        With ``tail`` it begins that many bytes before what is its end now. None stands for a while in which nothing came;
+        the last part, if the job is over, has no text.
         """
-        yield ": here\n\n"
         if tail is not None:
             offset = max(0, await run_in_threadpool(self._size, job_id) - tail)
         quiet = 0.0
@@ -70,18 +70,27 @@ class Tails:
             part = await run_in_threadpool(read_part, self._service, row, offset)
             offset = part.following
             if part.text:
-                yield _event("job_log", job_id, part)
+                yield part
                 quiet = 0.0
             elif row.state.over:
-                yield _event("log_end", job_id, part)
+                yield part
                 break
             else:
                 pause = self._service.dispatcher.lane(row.site).log_seconds
                 quiet += pause
                 if quiet >= QUIET_SECONDS:
-                    yield ": here\n\n"
+                    yield None
                     quiet = 0.0
                 await self._rest(pause)
+
+    async def stream(self, job_id: str, offset: int, tail: int | None = None) -> AsyncIterator[str]:
+        """Yield a log as ``parts`` does, as server-sent events ``job_log``, and ``log_end`` behind the last."""
+        yield ": here\n\n"
+        async for part in self.parts(job_id, offset, tail):
+            if part is None:
+                yield ": here\n\n"
+            else:
+                yield _event("job_log" if part.text else "log_end", job_id, part)
 
     def _size(self, job_id: str) -> int:
         try:
@@ -97,6 +106,10 @@ class Tails:
             return
 
 
+def told(job_id: str, part: LogPart) -> dict[str, str | int]:
+    """Return what clients are told of a part of a job's log."""
+    return {"job_id": job_id, "offset": part.offset, "text": part.text, "next_offset": part.following}
+
+
 def _event(kind: str, job_id: str, part: LogPart) -> str:
-    payload = {"job_id": job_id, "offset": part.offset, "text": part.text, "next_offset": part.following}
-    return f"event: {kind}\ndata: {json.dumps(payload, separators=(',', ':'))}\n\n"
+    return f"event: {kind}\ndata: {json.dumps(told(job_id, part), separators=(',', ':'))}\n\n"

@@ -14,6 +14,7 @@ import uvicorn
 from simcampaign.errors import LocationError
 from simcampaign.service.app import make_app
 from simcampaign.service.assembly import Service
+from simcampaign.service.security.gate import LARGEST_PACKET
 from simcampaign.service.security.patience import PatientProtocol
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029]")
@@ -90,6 +91,8 @@ def make_server(service: Service) -> uvicorn.Server:
         date_header=False,
         proxy_headers=False,
         timeout_graceful_shutdown=GRACE_SECONDS,
+        ws_max_size=LARGEST_PACKET,
+        ws_max_queue=16,
         limit_concurrency=service.settings.max_connections,
         backlog=1024,
     )

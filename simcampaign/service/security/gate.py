@@ -21,8 +21,12 @@ logger = logging.getLogger("simcampaign.service")
 SAFE = frozenset({"GET", "HEAD"})
 METHODS = SAFE | {"POST", "PUT", "DELETE", "PATCH"}
 OPEN_PATHS = frozenset({"/", "/health", "/docs", "/openapi.json"})
-OPEN_FOLDERS = ("/page/", "/socket.io/")
+SOCKETS = "/socket.io/"
+OPEN_FOLDERS = ("/page/", SOCKETS)
 """What needs no token: it tells nothing of jobs. A Socket.IO client shows its token when it connects."""
+
+LARGEST_PACKET = 64 * 1024
+"""Bytes of what a Socket.IO client may say at once."""
 
 WRONG_TOKENS_PER_SECOND = 5.0
 HEADERS = {
@@ -130,7 +134,8 @@ class Gate:
     async def _whole(self, scope: Scope, receive: Receive) -> Receive:
         """Take the body in, so far as it is small and comes soon, and return what hands it on."""
         headers = _headers(scope)
-        most = self._settings.max_body_bytes
+        is_packet = scope["path"].startswith(SOCKETS)
+        most = LARGEST_PACKET if is_packet else self._settings.max_body_bytes
         length = headers.get("content-length")
         if length is None and "transfer-encoding" not in headers:
             return receive
@@ -142,7 +147,7 @@ class Gate:
         except TimeoutError:
             raise RefusedError(408, f"the body took longer than {self._settings.body_seconds:g} s") from None
         kind = headers.get("content-type", "").partition(";")[0].strip().lower()
-        if body and kind != "application/json" and not scope["path"].startswith("/socket.io/"):
+        if body and kind != "application/json" and not is_packet:
             raise RefusedError(415, "the body must be application/json")
         return _handing_on(body, receive)
 
