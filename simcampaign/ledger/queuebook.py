@@ -189,12 +189,17 @@ def listed(
 
     ``after`` is the last job of the page before.
     """
-    query = sa.select(*COLUMNS).where(*_conditions(which)).limit(limit)
+    conditions = _conditions(which)
     key = SORTABLE.get(sort, queue_jobs.c.seq)
     if after is not None:
-        query = query.where(_behind(key, getattr(after, sort) if sort in SORTABLE else after.seq, after, descending))
+        value = getattr(after, sort) if sort in SORTABLE else after.seq
+        conditions.append(_behind(key, value, after, descending))
     order = (key.desc().nulls_last(), queue_jobs.c.seq.desc()) if descending else (key.nulls_last(), queue_jobs.c.seq)
-    return [QueueRow.of(row) for row in connection.execute(query.order_by(*order)).mappings()]
+    query = sa.select(*COLUMNS).where(*conditions).order_by(*order).limit(limit)
+    if sort in SORTABLE and limit is not None:  # sorted without the texts of all jobs, which takes a third of the time
+        page = sa.select(queue_jobs.c.seq).where(*conditions).order_by(*order).limit(limit)
+        query = sa.select(*COLUMNS).where(queue_jobs.c.seq.in_(page)).order_by(*order)
+    return [QueueRow.of(row) for row in connection.execute(query).mappings()]
 
 
 def _behind(key: sa.Column[Any], value: Any, after: QueueRow, descending: bool) -> sa.ColumnElement[bool]:
