@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic.functional_validators import AfterValidator
 
@@ -27,6 +27,9 @@ class BatchContextConfig:
     """Where files are, whose jobs they are, where they run, and what they need."""
 
     __pydantic_config__ = STRICT
+
+    kind: Literal["batch"] = field(default="batch", kw_only=True)
+    """Where jobs run: on AWS Batch."""
 
     working_location: Annotated[Text, AfterValidator(_check_bucket)]
     """s3:// address that holds the series' files, a folder per series."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass, field
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 from pydantic.functional_validators import AfterValidator
@@ -28,6 +28,9 @@ class ClusterContextConfig:
     """Where files are, what is run, at which site, and what a job needs there."""
 
     __pydantic_config__ = STRICT
+
+    kind: Literal["cluster"] = field(default="cluster", kw_only=True)
+    """Where jobs run: on a cluster or a host that is reached by SSH."""
 
     working_location: Annotated[Text, AfterValidator(check_directory)]
     """Directory that holds the series' files, a directory per series."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 from dataclasses import dataclass, field
-from typing import Annotated
+from typing import Annotated, Literal
 
 import psutil
 from pydantic.functional_validators import AfterValidator
@@ -35,6 +35,9 @@ class DockerContextConfig:
     """Where files are, what is run in which kind of container, and how much of this machine it may take."""
 
     __pydantic_config__ = STRICT
+
+    kind: Literal["docker"] = field(default="docker", kw_only=True)
+    """Where jobs run: in containers on this machine."""
 
     working_location: Annotated[Text, AfterValidator(check_directory)]
     """Directory that holds the series' files, a directory per series; containers see the dated one as /mnt."""

@@ -13,6 +13,7 @@ from pydantic.fields import FieldInfo
 from typing_extensions import Doc
 
 from configs.documents import write_yaml
+from configs.kinds import members
 from simcampaign.docstrings import field_docstrings
 
 _WORDS = {str: "text", int: "integer", float: "number", bool: "true or false", type(None): "null", Any: "anything"}
@@ -23,7 +24,7 @@ def describe(context: type[Any], series: type[Any], parameters: type[Any], *, wi
     """Return every field of the three configs, as plain text ``width`` columns wide (the terminal's if None)."""
     width = width or min(shutil.get_terminal_size().columns, 100)
     parts = (("context", context), ("series", series), ("parameters", parameters))
-    return "\n\n".join(describe_fields(name, kind, width) for name, kind in parts)
+    return "\n\n".join(describe_fields(name, member, width) for name, kind in parts for member in members(kind))
 
 
 def describe_fields(name: str, kind: type[Any], width: int) -> str:

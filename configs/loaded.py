@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from configs.conditions import anchor
 from configs.documents import write_yaml
+from configs.kinds import choose
 from configs.references import escape_references, resolve_references
 from configs.series import Expanding
 from configs.sources import PARTS, Composed, compose
@@ -58,8 +59,9 @@ def load(
 ) -> Loaded[C, S, P]:
     """Return the config that the command-line ``arguments`` describe, read as the three given dataclasses.
 
-    Names of files and parts are looked up from ``directory``, the current one if None. Nothing is created. Raises
-    ConfigError with every mistake in files, overrides, references, the three parts and the expanded series.
+    ``context`` may be a union of configs that their field ``kind`` tells apart. Names of files and parts are looked up
+    from ``directory``, the current one if None. Nothing is created. Raises ConfigError with every mistake in files,
+    overrides, references, the three parts and the expanded series.
     """
     composed = compose(arguments, (directory or Path.cwd()).absolute())
     problems = list(composed.problems)
@@ -88,6 +90,9 @@ def load(
 
 def _read_part(part: str, data: Any, kind: type[Any]) -> tuple[Any, list[Problem]]:
     data = {} if data is None else data
+    kind, problems = choose(kind, data, part)
+    if problems:
+        return None, problems
     try:
         return reader(kind).validate_python(data), []
     except ValidationError as error:

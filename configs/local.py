@@ -6,8 +6,8 @@ import difflib
 import math
 import os
 import re
-from dataclasses import dataclass
-from typing import Annotated
+from dataclasses import dataclass, field
+from typing import Annotated, Literal
 
 import psutil
 from pydantic.functional_validators import AfterValidator
@@ -45,6 +45,9 @@ class LocalContextConfig:
     """Where files are, what is run, and how much of this machine it may take."""
 
     __pydantic_config__ = STRICT
+
+    kind: Literal["local"] = field(default="local", kw_only=True)
+    """Where jobs run: on this machine."""
 
     working_location: Annotated[Text, AfterValidator(check_directory)]
     """Directory that holds the series' files, a directory per series."""

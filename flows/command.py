@@ -19,6 +19,7 @@ from typing import Any
 
 import configs
 from configs.shrink import shrink
+from flows.deploying import add_options, deploy, order_of
 from simcampaign.engine.campaign import Campaign
 from simcampaign.engine.collect import is_settled
 from simcampaign.engine.document import check_document, plan_document, read_document
@@ -29,7 +30,7 @@ from simcampaign.errors import ConfigError, LocationError, Problem, SimcampaignE
 from simcampaign.places import data_folder
 from simcampaign.plan import Plan
 from tasks.caller import CALLER, Caller
-from tasks.outcome import COMPLETE, STOPPED, Outcome
+from tasks.outcome import COMPLETE, INCOMPLETE, STOPPED, Outcome
 
 WRONG, UNUSABLE = 2, 3
 
@@ -92,6 +93,9 @@ def _run(command: FlowCommand, arguments: list[str]) -> int:
         sys.stdout.write(_help(command))
         return COMPLETE
     loaded = configs.load(rest, command.context, command.series, command.parameters)
+    order = order_of(options)
+    if order is not None:
+        return COMPLETE if deploy(command.name, loaded, order) else INCOMPLETE
     if command.open_campaign is not None:
         if options.only:
             loaded = replace(loaded, parameters=replace(loaded.parameters, only=options.only))
@@ -224,6 +228,7 @@ def _parser(command: FlowCommand) -> argparse.ArgumentParser:
         parser.add_argument("--apply", metavar="FILE", help="run a reviewed plan, only if nothing has moved since")
         parser.add_argument("--follow", action="store_true", help="print what a few of the running jobs print")
         parser.add_argument("--only", metavar="RUN", action="append", help="run this run alone, e.g. colony_rich_0003")
+    add_options(parser)
     return parser
 
 

@@ -21,24 +21,9 @@ from __future__ import annotations
 import sys
 
 from configs.batch import BatchContextConfig as ContextConfig
-from configs.campaign import make_campaign
+from configs.contexts import open_campaign
 from configs.parameters import ParametersConfig
 from configs.series import SeriesConfig
-from simcampaign.engine.campaign import Campaign
-
-
-def open_campaign(context: ContextConfig, series: SeriesConfig, parameters: ParametersConfig) -> Campaign:
-    """Put the campaign together that this flow runs."""
-    return make_campaign(
-        context,
-        series,
-        parameters,
-        site=context.site(),
-        resources=context.resources(),
-        limits=context.limits(),
-        region=context.region,
-    )
-
 
 if __name__ == "__main__":
     # Help, dry runs and errors must not wait for Prefect; the command imports this module again under its own name.

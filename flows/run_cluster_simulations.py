@@ -21,31 +21,11 @@ On a host that shares no files, for each job array:
 from __future__ import annotations
 
 import sys
-from dataclasses import replace
 
-from configs.campaign import make_campaign
 from configs.cluster import ClusterContextConfig as ContextConfig
+from configs.contexts import open_campaign
 from configs.parameters import ParametersConfig
 from configs.series import SeriesConfig
-from simcampaign.engine.campaign import Campaign
-from simcampaign.retry import Limits
-
-
-def open_campaign(context: ContextConfig, series: SeriesConfig, parameters: ParametersConfig) -> Campaign:
-    """Put the campaign together that this flow runs."""
-    configured = context.configured_site()
-    campaign = make_campaign(
-        context,
-        series,
-        parameters,
-        site=configured.site,
-        command=context.arguments(configured),
-        resources=context.resources(),
-        limits=Limits(context.attempts),
-    )
-    settings = replace(campaign.settings, environment=configured.environment, options=context.options)
-    return replace(campaign, settings=settings)
-
 
 if __name__ == "__main__":
     # Help, dry runs and errors must not wait for Prefect; the command imports this module again under its own name.

@@ -20,28 +20,10 @@ from __future__ import annotations
 
 import sys
 
-from configs.campaign import make_campaign
+from configs.contexts import open_campaign
 from configs.docker import DockerContextConfig as ContextConfig
-from configs.docker import check_image
 from configs.parameters import ParametersConfig
 from configs.series import SeriesConfig
-from simcampaign.engine.campaign import Campaign
-from simcampaign.retry import Limits
-
-
-def open_campaign(context: ContextConfig, series: SeriesConfig, parameters: ParametersConfig) -> Campaign:
-    """Put the campaign together that this flow runs."""
-    check_image(parameters.image)
-    return make_campaign(
-        context,
-        series,
-        parameters,
-        site=context.site(),
-        command=context.arguments(),
-        resources=context.resources(),
-        limits=Limits(context.attempts),
-    )
-
 
 if __name__ == "__main__":
     # Help, dry runs and errors must not wait for Prefect; the command imports this module again under its own name.

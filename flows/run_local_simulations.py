@@ -17,29 +17,10 @@ from __future__ import annotations
 
 import sys
 
-from configs.campaign import make_campaign
+from configs.contexts import open_campaign
 from configs.local import LocalContextConfig as ContextConfig
 from configs.parameters import ParametersConfig
 from configs.series import SeriesConfig
-from simcampaign.engine.campaign import Campaign
-from simcampaign.jobs import Resources
-from simcampaign.places import data_folder
-from simcampaign.retry import Limits
-from simcampaign.sites.local import LocalSite
-
-
-def open_campaign(context: ContextConfig, series: SeriesConfig, parameters: ParametersConfig) -> Campaign:
-    """Put the campaign together that this flow runs."""
-    return make_campaign(
-        context,
-        series,
-        parameters,
-        site=LocalSite(root=data_folder() / "local", slots=context.core_slots()),
-        command=context.arguments(),
-        resources=Resources(context.cpus_per_job, context.memory_per_job, context.timeout),
-        limits=Limits(context.attempts),
-    )
-
 
 if __name__ == "__main__":
     # Help, dry runs and errors must not wait for Prefect; the command imports this module again under its own name.

@@ -34,13 +34,13 @@ def _refuse_bool(value: object) -> object:
     return value
 
 
-Count = Annotated[int, BeforeValidator(_refuse_bool), Field(ge=1)]
+Count = Annotated[int, Field(ge=1), BeforeValidator(_refuse_bool)]
 """An integer, 1 or more."""
 
-Positive = Annotated[float, BeforeValidator(_refuse_bool), Field(gt=0, allow_inf_nan=False)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False), BeforeValidator(_refuse_bool)]
 """A finite number greater than 0."""
 
-Price = Annotated[float, BeforeValidator(_refuse_bool), Field(ge=0, allow_inf_nan=False)]
+Price = Annotated[float, Field(ge=0, allow_inf_nan=False), BeforeValidator(_refuse_bool)]
 """A finite number, 0 or more."""
 
 Text = Annotated[str, Field(min_length=1)]

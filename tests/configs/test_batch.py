@@ -130,7 +130,7 @@ def test_an_account_that_lost_its_zero_or_is_none_is_refused(load_batch: Load, a
         ("max_array_size=1", "2 to 10000"),
         ("max_array_size=10001", "2 to 10000"),
         ("price_per_vcpu_hour=-1", "0 or more"),
-        ("price_per_gb_hour=.nan", "0 or more"),
+        ("price_per_gb_hour=.nan", "finite number"),
         ("platform=LAMBDA", "FARGATE"),
         ("tags=[a]", ""),
         ("queue=''", ""),
