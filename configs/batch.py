@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic.functional_validators import AfterValidator
 
-from simcampaign.fields import STRICT, Count, Positive, Price, Text
+from simcampaign.fields import STRICT, Count, Positive, Price, Text, told
 from simcampaign.jobs import Resources
 from simcampaign.retry import Limits
 from simcampaign.sites.batch import BatchOptions, BatchSite
@@ -31,7 +31,11 @@ class BatchContextConfig:
     kind: Literal["batch"] = field(default="batch", kw_only=True)
     """Where jobs run: on AWS Batch."""
 
-    working_location: Annotated[Text, AfterValidator(_check_bucket)]
+    working_location: Annotated[
+        Text,
+        AfterValidator(_check_bucket),
+        told("^s3://", "an address s3://…; for a directory use a context of the kind local"),
+    ]
     """s3:// address that holds the series' files, a folder per series."""
 
     manifest_location: Text

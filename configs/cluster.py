@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 from pydantic.functional_validators import AfterValidator
 
-from configs.local import check_directory, check_model_command
+from configs.local import Directory, check_model_command
 from simcampaign.engine.jobfiles import fill
 from simcampaign.errors import ConfigError, Problem
 from simcampaign.fields import STRICT, Command, Count, Positive, Text, split_command
@@ -32,7 +32,7 @@ class ClusterContextConfig:
     kind: Literal["cluster"] = field(default="cluster", kw_only=True)
     """Where jobs run: on a cluster or a host that is reached by SSH."""
 
-    working_location: Annotated[Text, AfterValidator(check_directory)]
+    working_location: Directory
     """Directory that holds the series' files, a directory per series."""
 
     manifest_location: Text

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 import psutil
 from pydantic.functional_validators import AfterValidator
 
-from configs.local import check_directory, check_model_command
+from configs.local import Directory, check_model_command
 from simcampaign.errors import ABSENT, ConfigError, Problem
 from simcampaign.fields import STRICT, Command, Count, Positive, Price, Text, split_command
 from simcampaign.jobs import Resources
@@ -39,7 +39,7 @@ class DockerContextConfig:
     kind: Literal["docker"] = field(default="docker", kw_only=True)
     """Where jobs run: in containers on this machine."""
 
-    working_location: Annotated[Text, AfterValidator(check_directory)]
+    working_location: Directory
     """Directory that holds the series' files, a directory per series; containers see the dated one as /mnt."""
 
     manifest_location: Text

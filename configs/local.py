@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 import psutil
 from pydantic.functional_validators import AfterValidator
 
-from simcampaign.fields import STRICT, Command, Count, Positive, Text, split_command
+from simcampaign.fields import STRICT, Command, Count, Positive, Text, split_command, told
 
 PLACEHOLDERS = ("input", "output", "seeds", "index", "job_id", "model", "image", "working", "python")
 """What a command may name in braces, filled in per job; ``python`` is the interpreter that runs the flow."""
@@ -25,6 +25,14 @@ def check_directory(location: str) -> str:
     if "://" in location:
         raise ValueError("must be a directory of this machine; for s3:// use the flow run_batch_simulations")
     return location
+
+
+Directory = Annotated[
+    Text,
+    AfterValidator(check_directory),
+    told("^(?!.*://)", "a directory of this machine; for s3:// use a context of the kind batch"),
+]
+"""A directory, not an address."""
 
 
 def check_model_command(command: str | list[str]) -> str | list[str]:
@@ -49,7 +57,7 @@ class LocalContextConfig:
     kind: Literal["local"] = field(default="local", kw_only=True)
     """Where jobs run: on this machine."""
 
-    working_location: Annotated[Text, AfterValidator(check_directory)]
+    working_location: Directory
     """Directory that holds the series' files, a directory per series."""
 
     manifest_location: Text

@@ -6,6 +6,7 @@ from typing import Annotated
 
 from pydantic.functional_validators import AfterValidator
 
+from simcampaign.fields import told
 from simcampaign.series import key_fault
 
 
@@ -24,8 +25,18 @@ def _check_name(name: str) -> str:
     return name
 
 
-Name = Annotated[str, AfterValidator(_check_name)]
+_SAFE = r"(?!\.)(?!.*\.\.)[A-Za-z0-9._+=,@-]{1,120}"
+
+Name = Annotated[
+    str,
+    AfterValidator(_check_name),
+    told(rf"^{_SAFE}$", "a name of letters, digits and . _ + = , @ - that does not start with a dot"),
+]
 """Text that is safe as part of a file name."""
 
-PathKey = Annotated[str, AfterValidator(_check_path_key)]
+PathKey = Annotated[
+    str,
+    AfterValidator(_check_path_key),
+    told(rf"^{_SAFE}(/{_SAFE})*$", "names of letters, digits and . _ + = , @ -, joined by /"),
+]
 """The place of a file below a location: names joined by ``/``."""

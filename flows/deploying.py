@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pydantic import ValidationError
+
 import configs
 from configs.shrink import shrink
 from simcampaign.errors import ABSENT, ConfigError, NetworkError, Problem, SiteError, shorten
@@ -196,9 +198,14 @@ def _schedules(order: Order, present: DeploymentResponse | None) -> list[Deploym
         return [DeploymentScheduleCreate(**{name: getattr(each, name) for name in names}) for each in kept]
     try:
         schedule = CronSchedule(cron=order.cron, timezone=order.timezone)
-    except ValueError as error:
-        reason = str(error).splitlines()[-1].partition(" [type=")[0].strip().removeprefix("Value error, ")
-        problem = Problem("--cron", order.cron, f"is no schedule: {reason}", 'e.g. "*/10 * * * *": every ten minutes')
+    except ValidationError as error:
+        (wrong, *_) = error.errors()
+        problem = Problem(
+            f"--{wrong['loc'][0]}",
+            wrong["input"],
+            f"is none: {wrong.get('ctx', {}).get('error', wrong['msg'])}",
+            'e.g. --cron "*/10 * * * *": every ten minutes; --timezone Europe/Zurich',
+        )
         raise ConfigError([problem]) from error
     return [DeploymentScheduleCreate(schedule=schedule, active=True, slug=SCHEDULE)]
 

@@ -34,6 +34,15 @@ def _refuse_bool(value: object) -> object:
     return value
 
 
+def told(pattern: str, wanted: str) -> Any:
+    """Return what makes forms refuse text that does not match ``pattern``, and say what is ``wanted`` instead.
+
+    A JSON schema has no messages of its own. Text that does not match is held against a constant, and what checks it
+    says that this constant was expected. Python's own checks are apart: this one may let more pass, never less.
+    """
+    return Field(json_schema_extra={"if": {"not": {"pattern": pattern}}, "then": {"const": wanted}})
+
+
 Count = Annotated[int, Field(ge=1), BeforeValidator(_refuse_bool)]
 """An integer, 1 or more."""
 

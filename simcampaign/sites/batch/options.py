@@ -8,7 +8,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator
 
-from simcampaign.fields import STRICT, Count, Positive, Price, Text
+from simcampaign.fields import Count, Positive, Price, STRICT, Text, told
 from simcampaign.sites.batch.definition import Platform
 from simcampaign.sites.batch.sizes import SHORTEST_TIMEOUT_SECONDS
 
@@ -63,10 +63,17 @@ def _check_array_size(size: int) -> int:
     return size
 
 
-AccountNumber = Annotated[str, BeforeValidator(_read_account), AfterValidator(_check_account)]
+AccountNumber = Annotated[
+    str,
+    BeforeValidator(_read_account),
+    AfterValidator(_check_account),
+    told("^[0-9]{12}$", "the 12 digits of an AWS account, in quotes"),
+]
 """Number of an AWS account."""
 
-Region = Annotated[Text, AfterValidator(_check_region)]
+Region = Annotated[
+    Text, AfterValidator(_check_region), told(f"^{_REGION.pattern}$", "a region of AWS, such as us-east-1")
+]
 """Region of AWS."""
 
 User = Annotated[str, AfterValidator(_check_user)]
