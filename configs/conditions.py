@@ -83,13 +83,14 @@ def anchor(raw: Any, directory: Path) -> Any:
     if isinstance(raw, Mapping):
         if not any(isinstance(raw.get(kind), str) for kind in _FILES):
             return raw
-        return {name: _absolute(value, directory) if name in _FILES else value for name, value in raw.items()}
+        return {name: absolute(value, directory) if name in _FILES else value for name, value in raw.items()}
     if isinstance(raw, list) and any(isinstance(item, Mapping) and not _KINDS.isdisjoint(item) for item in raw):
         return [anchor(item, directory) if isinstance(item, Mapping) else item for item in raw]
     return raw
 
 
-def _absolute(value: object, directory: Path) -> object:
+def absolute(value: Any, directory: Path) -> Any:
+    """Return a relative path made absolute; addresses such as s3:// and what begins with a reference stay."""
     if not isinstance(value, str) or "://" in value or value.startswith("${") or not value:
         return value
     return os.path.normpath(directory.absolute() / Path(value).expanduser())
@@ -156,7 +157,7 @@ def _pattern(raw: object, path: str, problems: list[Problem]) -> Pattern:
 def _rows(kind: str, raw: Any, path: str, base: Path, problems: list[Problem]) -> list[dict[str, Any]]:
     """Return the variables of each condition, before constants and key."""
     if kind in _FILES:
-        return read_conditions(str(_absolute(raw, base)), kind, path, problems)
+        return read_conditions(str(absolute(raw, base)), kind, path, problems)
     if kind in {"latin_hypercube", "sobol"}:
         columns = draw_sample(kind, raw, path, problems)
     else:

@@ -57,11 +57,15 @@ class ManifestSeriesConfig(Expanding):
     groups: dict[str, str | None] = field(default_factory=lambda: {ALL_GROUPS: ""})
     """Groups of conditions; runs of a group set to null do not count as missing."""
 
+    after: list[str] = field(default_factory=list)
+    """Not used here."""
+
     @classmethod
     def examine(
         cls, fields: Mapping[str, Any], base: Path | None = None, faulty: Collection[str] = ()
     ) -> tuple[Series, list[Problem]]:
         """Return the series that ``fields`` describe and what is wrong with it; no extension is no mistake here."""
+        fields = {**fields, "after": []}
         if fields.get("extensions"):
             return super().examine(fields, base, faulty)
         series, problems = super().examine(fields, base, {*faulty, "extensions"})

@@ -9,15 +9,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import SkipValidation, TypeAdapter
+from pydantic import SkipValidation, TypeAdapter, ValidationError
 from typing_extensions import Doc
 
 from configs.conditions import Expanded, expand_conditions
+from configs.forerunners import read_forerunners
 from configs.names import Name, PathKey
 from configs.seeds import expand_seeds, seed_places
 from simcampaign.errors import ConfigError, Problem
-from simcampaign.fields import STRICT
-from simcampaign.mistakes import did_you_mean
+from simcampaign.fields import STRICT, reader
+from simcampaign.mistakes import did_you_mean, explain
 from simcampaign.series import ALL_GROUPS, Init, Series
 
 # Seeds and conditions are checked by expand(), which knows where in a generator a mistake is; checking 10^5 conditions
@@ -36,6 +37,7 @@ _STAND_INS: dict[str, Any] = {
     "extensions": ["csv"],
     "inits": [],
     "groups": {ALL_GROUPS: ""},
+    "after": [],
 }
 """What takes the place of a faulty field, so that the other fields can be checked all the same."""
 
@@ -127,6 +129,11 @@ class SeriesConfig(Expanding):
     """Groups of conditions that are simulated; _ takes every condition that is in no other, and a group set to null is
     skipped."""
 
+    after: list[str] = field(default_factory=list)
+    """Series of the same working location that this one builds upon. By name: each run waits for the files of it that
+    its input takes, {{ output("NAME", key, seed, "EXTENSION") }} in the template or in a condition's text. By the path
+    of its config, ending in .yaml, relative to the file that names it: all runs wait until that series is complete."""
+
 
 def _defaults(cls: Any) -> dict[str, Any]:
     entries = dataclasses.fields(cls)
@@ -138,6 +145,10 @@ def _examine(fields: Mapping[str, Any], base: Path | None, faulty: Collection[st
     known = {**_STAND_INS, **{name: value for name, value in fields.items() if name not in faulty}}
     wrong = set(faulty)
     seeds, problems = expand_seeds(known["seeds"])
+    names, forerunners, after_problems = read_forerunners(known["after"], base, _examine_other)
+    if after_problems:
+        wrong.add("after")
+        problems += after_problems
     if problems and not seeds:
         wrong.add("seeds")
     expanded = expand_conditions(known["conditions"], base=base)
@@ -154,6 +165,8 @@ def _examine(fields: Mapping[str, Any], base: Path | None, faulty: Collection[st
         extensions=list(known["extensions"]),
         inits=inits,
         groups=dict(known["groups"]),
+        after=names,
+        forerunners=forerunners,
         **{name: known[name] for name in _PASSED_ON if name in known},
     )
     if not series.groups:
@@ -165,6 +178,14 @@ def _examine(fields: Mapping[str, Any], base: Path | None, faulty: Collection[st
     found += _stray_conditions(series) if "groups" not in wrong else []
     places = seed_places(known["seeds"]) if found else []
     return series, [*problems, *(_relocate(problem, expanded, places) for problem in found)]
+
+
+def _examine_other(fields: Mapping[str, Any], base: Path) -> tuple[Series | None, list[Problem]]:
+    try:
+        config = reader(SeriesConfig).validate_python(fields)
+    except ValidationError as error:
+        return None, explain(error, "series", SeriesConfig, fields)
+    return config.examine(vars(config), base)
 
 
 def _expand_inits(raw: Any) -> tuple[list[Init], list[Problem]]:

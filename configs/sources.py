@@ -11,6 +11,7 @@ from typing import Any
 
 from configs.conditions import anchor
 from configs.documents import read_yaml_file
+from configs.forerunners import anchor_after
 from configs.overrides import apply_override
 from simcampaign.errors import ConfigError, Problem
 
@@ -168,5 +169,9 @@ def _against(directory: Path, name: str) -> Path:
 
 def _anchor(config: dict[str, Any], directory: Path) -> None:
     series = config.get("series")
-    if isinstance(series, dict) and "conditions" in series:
-        config["series"] = {**series, "conditions": anchor(series["conditions"], directory)}
+    if isinstance(series, dict):
+        kept = {"conditions": anchor, "after": anchor_after}
+        config["series"] = {
+            **series,
+            **{name: rule(series[name], directory) for name, rule in kept.items() if name in series},
+        }

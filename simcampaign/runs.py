@@ -30,6 +30,9 @@ class RunState(IntEnum):
     """Finished according to the ledger, but the manifest, which was not refreshed or lacks what is still to be fetched
     from a host, has not its files."""
 
+    WAITING = 7
+    """To be run once the files of other series that it takes are there."""
+
     @property
     def label(self) -> str:
         """The name in messages and documents."""

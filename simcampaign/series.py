@@ -87,6 +87,11 @@ class Series:
     template_key: str = ""
     inits: Sequence[Init] = ()
     groups: Mapping[str, str | None] = field(default_factory=lambda: {ALL_GROUPS: ""})
+    after: Sequence[str] = ()
+    """Names of other series of the same location whose files inputs may take; see ``chains``."""
+
+    forerunners: Sequence[Series] = ()
+    """Other series of the same location that must be complete before any run of this one starts."""
 
     @property
     def size(self) -> int:
@@ -115,6 +120,7 @@ class Series:
             *self._extension_problems(),
             *self._group_problems(),
             *self._init_problems(),
+            *self._after_problems(),
         ]
 
     def _condition_problems(self) -> list[Problem]:
@@ -176,6 +182,18 @@ class Series:
                 known = ", ".join(self.groups)
                 found.append(Problem(f"{path}.group", init.group, "is no group of the series", f"one of: {known}"))
         return found
+
+    def _after_problems(self) -> list[Problem]:
+        found = [
+            Problem(f"series.after[{index}]", name, fault, "name another series of the same working location")
+            for index, name in enumerate(self.after)
+            if (fault := "is the series itself" if name == self.name else key_fault(name))
+        ]
+        return found + [
+            Problem("series.after", other.name, "is the series itself", "name the config of another series")
+            for other in self.forerunners
+            if other.name == self.name
+        ]
 
 
 def _key_problem(path: str, key: object) -> list[Problem]:

@@ -12,6 +12,7 @@ import hashlib
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from types import TracebackType
 from typing import Any
 
@@ -20,6 +21,7 @@ from jinja2.exceptions import SecurityError
 from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
+from simcampaign.chains import takes
 from simcampaign.errors import TemplateError, shorten
 from simcampaign.jobs import RunRange
 from simcampaign.series import Condition
@@ -43,7 +45,13 @@ def digest(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
-def context(name: str, group: str, ranges: Sequence[RunRange], conditions: Mapping[str, Condition]) -> dict[str, Any]:
+def context(
+    name: str,
+    group: str,
+    ranges: Sequence[RunRange],
+    conditions: Mapping[str, Condition],
+    output: Callable[..., str] | None = None,
+) -> dict[str, Any]:
     """Return what a template sees of one input.
 
     Parameters
@@ -56,19 +64,48 @@ def context(name: str, group: str, ranges: Sequence[RunRange], conditions: Mappi
         What the input holds, in order.
     conditions
         All conditions by key.
+    output
+        Gives the place of a file of another series; then variables that take one are filled in, too, and templates may
+        call it. None if the series takes none.
 
     The result has ``name``, ``group`` and ``conditions``: one mapping a range, the condition's variables with
     ``start_seed`` and ``end_seed``. If the input holds exactly one run, that condition's variables and ``seed`` are at
     the top level too; ``name``, ``group``, ``conditions`` and ``seed`` hide variables that are called the same.
     Nothing that was passed in is changed; values are shared, not copied.
     """
-    shown = [
-        {**conditions[item.condition_key], "start_seed": item.start_seed, "end_seed": item.end_seed} for item in ranges
+    own = [
+        _filled(conditions[item.condition_key], item, output) if output else conditions[item.condition_key]
+        for item in ranges
     ]
-    common = {"name": name, "group": group, "conditions": shown}
+    shown = [
+        {**variables, "start_seed": item.start_seed, "end_seed": item.end_seed}
+        for variables, item in zip(own, ranges, strict=True)
+    ]
+    common: dict[str, Any] = {"name": name, "group": group, "conditions": shown}
+    if output:
+        common["output"] = output
     if len(ranges) == 1 and ranges[0].size == 1:
-        return {**conditions[ranges[0].condition_key], **common, "seed": ranges[0].start_seed}
+        return {**own[0], **common, "seed": ranges[0].start_seed}
     return common
+
+
+def _filled(condition: Condition, item: RunRange, output: Callable[..., str]) -> Condition:
+    """Return a condition with those of its texts rendered that take files of other series."""
+    known: dict[str, Any] = {**condition, "conditions": [condition], "output": output}
+    if item.size == 1:
+        known["seed"] = item.start_seed
+
+    def render(value: Any, name: str) -> Any:
+        if isinstance(value, str) and takes(value):
+            return _compiled(value, f"series.conditions, {name} of {item.condition_key}").render(known)
+        return [render(each, name) for each in value] if isinstance(value, list) else value
+
+    return {name: render(value, name) for name, value in condition.items()}
+
+
+@lru_cache(maxsize=1024)
+def _compiled(text: str, name: str) -> Template:
+    return Template.compile(text, name)
 
 
 @dataclass(frozen=True, eq=False)

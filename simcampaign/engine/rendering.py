@@ -6,7 +6,9 @@ import json
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 
+from simcampaign.chains import Taking
 from simcampaign.engine.campaign import Campaign
+from simcampaign.errors import ConflictError
 from simcampaign.jobs import RunRange
 from simcampaign.ledger import RangeEntry
 from simcampaign.packing import Packing
@@ -31,13 +33,29 @@ class Renderer:
         }
 
     def text(self, group: str, ranges: Sequence[RunRange]) -> str:
-        """Render the input of these ranges. Raises ``TemplateError``."""
-        campaign = self._campaign
-        return campaign.template.render(context(campaign.series.name, group, ranges, campaign.conditions))
+        """Render the input of these ranges.
+
+        Raises ``TemplateError``; ``ConflictError`` if it takes a file of another series that is not there.
+        """
+        text, missing = self._render(group, ranges)
+        if missing:
+            raise ConflictError(f"{missing[0]}: this file of another series is gone", "run the flow again")
+        return text
 
     def rendering(self, group: str, condition_key: str, seed: int) -> str:
         """Return the digest of the input that one run alone would have."""
-        return digest(self.text(group, [RunRange(condition_key, seed, seed)]))
+        return digest(self._render(group, [RunRange(condition_key, seed, seed)])[0])
+
+    def lacks(self, group: str, condition_key: str, seed: int) -> list[str]:
+        """Return the files of other series that a run takes and that are not there. Raises ``TemplateError``."""
+        return self._render(group, [RunRange(condition_key, seed, seed)])[1]
+
+    def _render(self, group: str, ranges: Sequence[RunRange]) -> tuple[str, list[str]]:
+        """Return the text, and the files of other series that it takes and that are not there."""
+        campaign = self._campaign
+        taking = Taking(campaign.outputs) if campaign.series.after else None
+        shown = context(campaign.series.name, group, ranges, campaign.conditions, taking)
+        return campaign.template.render(shown), taking.missing if taking else []
 
     def inputs(self, group: str, packing: Packing) -> Iterator[str]:
         """Render the inputs of a group in order. Raises ``TemplateError`` for the first that does not render."""

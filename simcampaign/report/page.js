@@ -2,7 +2,7 @@
 (async () => {
   const $ = (id) => document.getElementById(id);
   // Worst first: a square that stands for several runs shows the first of these that is among them.
-  const WORST = ["failed", "incomplete", "missing", "unlisted", "stale", "in flight", "done"];
+  const WORST = ["failed", "incomplete", "missing", "waiting", "unlisted", "stale", "in flight", "done"];
   const MAX_CELL = { width: 96, height: 32 }, MAX_HEIGHT = 560, AXIS = 22, GAP = 2;
 
   for (const button of document.querySelectorAll(".copy")) {

@@ -43,6 +43,7 @@ GLYPHS = {
     RunState.MISSING: "·",
     RunState.STALE: "↻",
     RunState.UNLISTED: "?",
+    RunState.WAITING: "…",
 }
 """A sign per state, in the order of the legend, so that no state is told by its colour alone."""
 
@@ -54,6 +55,7 @@ MEANINGS = {
     RunState.MISSING: "no file is there",
     RunState.STALE: "made from an older input",
     RunState.UNLISTED: "finished, not yet in the manifest",
+    RunState.WAITING: "needs files of another series",
 }
 
 
@@ -113,6 +115,7 @@ def headline(page: Page) -> str:
         RunState.MISSING,
         RunState.STALE,
         RunState.UNLISTED,
+        RunState.WAITING,
     )
     others = [f"{counts[state]:,} {state.label}" for state in order if counts[state]]
     return f"{done:,} of {counted(total, 'run')} {'is' if done == 1 else 'are'} done; {', '.join(others)}."

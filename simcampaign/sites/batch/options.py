@@ -8,7 +8,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator
 
-from simcampaign.fields import Count, Positive, Price, STRICT, Text, told
+from simcampaign.fields import STRICT, Count, Positive, Price, Text, told
 from simcampaign.sites.batch.definition import Platform
 from simcampaign.sites.batch.sizes import SHORTEST_TIMEOUT_SECONDS
 
