@@ -185,7 +185,7 @@ def _examine_other(fields: Mapping[str, Any], base: Path) -> tuple[Series | None
         config = reader(SeriesConfig).validate_python(fields)
     except ValidationError as error:
         return None, explain(error, "series", SeriesConfig, fields)
-    return config.examine(vars(config), base)
+    return _examine(vars(config), base, ())
 
 
 def _expand_inits(raw: Any) -> tuple[list[Init], list[Problem]]:

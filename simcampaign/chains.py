@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
+from simcampaign.manifest import COLUMNS
 from simcampaign.series import fold, run_key
 
 FUNCTION = "output"
@@ -32,20 +33,14 @@ class Outputs:
     places: Mapping[str, str] = field(default_factory=dict)
     """Where each file is, by its name."""
 
-    @classmethod
-    def of(cls, series: Sequence[str], manifest: pl.DataFrame) -> Outputs:
-        """Return the files of these series in a manifest; of several of one name, that of the newest date."""
-        if not series:
-            return cls()
-        mine = pl.any_horizontal([pl.col("KEY").str.starts_with(fold(f"{name}_")) for name in series])
-        rows = manifest.filter(mine).sort("FULL_KEY").select("KEY", "EXTENSION", "LOCATION", "FULL_KEY")
-        return cls(
-            tuple(series),
-            {
-                fold(f"{key}.{extension}"): f"{location.rstrip('/')}/{full_key}"
-                for key, extension, location, full_key in rows.iter_rows()
-            },
-        )
+    def with_files(self, series: str, manifest: pl.DataFrame) -> Outputs:
+        """Return these and a series' files in a manifest; of several of one name, that of the newest date."""
+        rows = manifest.filter(pl.col("KEY").str.starts_with(fold(f"{series}_"))).sort("FULL_KEY")
+        found = {
+            fold(f"{key}.{extension}"): f"{location.rstrip('/')}/{full_key}"
+            for key, extension, location, full_key in rows.select(COLUMNS).iter_rows()
+        }
+        return Outputs(self.series, {**self.places, **found})
 
 
 class Taking:

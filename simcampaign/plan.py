@@ -144,11 +144,14 @@ class Known:
     unfetched: NDArray[np.bool_]
     """The run's job ended well, and its files may still be on the host where it ran."""
 
+    waiting: NDArray[np.bool_]
+    """The run takes a file of another series that is not there yet."""
+
     @classmethod
     def nothing(cls, series: Series) -> Known:
         """Return what an empty ledger knows."""
         shape = (len(series.conditions), len(series.seeds))
-        return cls(*(np.zeros(shape, dtype=bool) for _ in range(5)))
+        return cls(*(np.zeros(shape, dtype=bool) for _ in range(6)))
 
 
 @dataclass(frozen=True)
@@ -216,6 +219,7 @@ def classify(present: NDArray[np.bool_], known: Known, refreshed: bool = True) -
     if not refreshed:
         codes[known.finished] = RunState.UNLISTED
     codes[known.finished & known.unfetched] = RunState.UNLISTED
+    codes[known.waiting & np.isin(codes, TO_DO)] = RunState.WAITING
     codes[complete] = RunState.DONE
     codes[complete & known.stale] = RunState.STALE
     codes[known.in_flight] = RunState.IN_FLIGHT
@@ -242,7 +246,7 @@ def make_plan(
     present = files_present(manifest, series.name, keys, series.seeds, series.extensions)
     known = known or Known.nothing(series)
     codes = classify(present, known, refreshed)
-    to_do = np.isin(codes, [*TO_DO, RunState.STALE] if rerun_stale else TO_DO)
+    to_do = np.isin(codes, [*TO_DO, RunState.STALE] if rerun_stale else TO_DO) & ~known.waiting
     if selected is not None:
         to_do &= selected
     if barred is not None:
@@ -329,6 +333,7 @@ def reason(state: RunState, lacks: Sequence[str], extensions: int, silent: bool)
         RunState.STALE: "has every file, but of another input than would be rendered now",
         RunState.UNLISTED: "its job finished, but the manifest lacks its files; refresh the manifest, or run the flow "
         "of the site that still has them",
+        RunState.WAITING: "a file of another series that it takes is not there yet",
     }[state]
 
 

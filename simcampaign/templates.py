@@ -73,10 +73,9 @@ def context(
     the top level too; ``name``, ``group``, ``conditions`` and ``seed`` hide variables that are called the same.
     Nothing that was passed in is changed; values are shared, not copied.
     """
-    own = [
-        _filled(conditions[item.condition_key], item, output) if output else conditions[item.condition_key]
-        for item in ranges
-    ]
+    own = [conditions[item.condition_key] for item in ranges]
+    if output:
+        own = [_filled(condition, item, output) for condition, item in zip(own, ranges, strict=True)]
     shown = [
         {**variables, "start_seed": item.start_seed, "end_seed": item.end_seed}
         for variables, item in zip(own, ranges, strict=True)

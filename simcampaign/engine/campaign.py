@@ -7,6 +7,8 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Self
 
+from simcampaign.chains import Outputs
+from simcampaign.engine import forerunners
 from simcampaign.engine.owner import identity
 from simcampaign.errors import LocationError, TemplateError
 from simcampaign.jobs import Resources
@@ -131,6 +133,16 @@ class Campaign(SeriesRecord):
             return Template.compile(data.decode(), key)
         except UnicodeDecodeError as error:
             raise TemplateError(f"template {key}: is not UTF-8 text: {error}") from error
+
+    @cached_property
+    def outputs(self) -> Outputs:
+        """The files of other series that inputs may take, as they were when they were first asked for."""
+        return forerunners.outputs(self.series, self.working, self.manifest, refresh=self.settings.update_manifest)
+
+    @cached_property
+    def awaited(self) -> list[str]:
+        """Names of the series that are to be complete before this one starts, and are not."""
+        return forerunners.incomplete(self.series, self.working, self.manifest, refresh=self.settings.update_manifest)
 
     @property
     def input_extension(self) -> str:

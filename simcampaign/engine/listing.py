@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 import polars as pl
 
 from simcampaign import manifest as manifests
-from simcampaign.engine.campaign import Campaign
 from simcampaign.series import Series
 from simcampaign.storage import Location
 
@@ -30,19 +29,19 @@ def list_locations(
     return manifests.build(_listings([(location, "") for location in locations]), series, include, exclude)
 
 
-def refresh_manifest(campaign: Campaign) -> tuple[pl.DataFrame, bool]:
+def refresh_manifest(series: Series, working: Location, manifest: Location) -> tuple[pl.DataFrame, bool]:
     """Return the manifest with the series' files in the working location as they are now; saves nothing.
 
     Rows of other locations and of other series stay as they were. Returns, too, whether it is not the saved one.
     """
-    prefix = f"{campaign.series.name}/"
-    found = manifests.build(_listings([(campaign.working, prefix)]), campaign.series)
-    saved = load_manifest(campaign.manifest, campaign.series.manifest_key)
+    prefix = f"{series.name}/"
+    found = manifests.build(_listings([(working, prefix)]), series)
+    saved = load_manifest(manifest, series.manifest_key)
     if saved is None:
         return found, True
-    ours = (pl.col("LOCATION") == str(campaign.working)) & pl.col("FULL_KEY").str.starts_with(prefix)
-    manifest = pl.concat([saved.filter(~ours), found]).sort("FULL_KEY", "LOCATION")
-    return manifest, not manifest.equals(saved)
+    ours = (pl.col("LOCATION") == str(working)) & pl.col("FULL_KEY").str.starts_with(prefix)
+    renewed = pl.concat([saved.filter(~ours), found]).sort("FULL_KEY", "LOCATION")
+    return renewed, not renewed.equals(saved)
 
 
 def _listings(places: Sequence[tuple[Location, str]]) -> Iterator[tuple[str, list[str]]]:

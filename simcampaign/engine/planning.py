@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import polars as pl
@@ -67,26 +68,48 @@ def prepare(campaign: Campaign, *, save: bool = True, selected: NDArray[np.bool_
         fetch(campaign, uncollected(campaign))
     refresh = campaign.settings.update_manifest
     key = campaign.series.manifest_key
-    manifest, moved = refresh_manifest(campaign) if refresh else (load_manifest(campaign.manifest, key), False)
+    manifest, moved = load_manifest(campaign.manifest, key), False
+    if refresh:
+        manifest, moved = refresh_manifest(campaign.series, campaign.working, campaign.manifest)
     if manifest is not None and moved and save:
         save_manifest(campaign.manifest, key, manifest)
     first = not rows and (manifest is None or not manifest.height)
     stale, chosen = _stale_test(campaign), _selected(campaign, selected)
     next_tries = _next_tries(campaign, rows, stale) if selected is None else {}
-    plan = make_plan(
+    known = _known(campaign, campaign_id, known_runs(rows, campaign.series, stale), fetched=save)
+    make = partial(
+        make_plan,
         campaign.series,
         manifests.empty() if manifest is None else manifest,
-        _known(campaign, campaign_id, known_runs(rows, campaign.series, stale), fetched=save),
+        known,
         seeds_per_job=campaign.settings.seeds_per_job,
         refreshed=refresh,
         rerun_stale=campaign.settings.rerun_stale,
         selected=chosen,
         barred=~next_tries[campaign.settings.resources] if next_tries else None,
     )
+    plan = make()
+    if campaign.series.after:
+        known.waiting[:] = _waiting(campaign, plan)
+        plan = make()
     again = list(_again(campaign, plan, next_tries))
     plan, held = _within_budget(campaign, plan)
     plan = replace(plan, digests=render_digests(campaign, plan))
     return Prepared(plan, manifests.empty() if manifest is None else manifest, version, first, held, moved, again)
+
+
+def _waiting(campaign: Campaign, plan: Plan) -> NDArray[np.bool_]:
+    """Return which of the runs to be submitted take files of other series that are not there, in the plan's shape."""
+    if campaign.awaited:
+        return np.ones(plan.codes.shape, dtype=bool)
+    renderer, column = Renderer(campaign), {seed: column for column, seed in enumerate(campaign.series.seeds)}
+    waiting = np.zeros(plan.codes.shape, dtype=bool)
+    for group, packing in plan.groups.items():
+        ranges = zip(packing.condition.tolist(), packing.start.tolist(), packing.end.tolist(), strict=True)
+        for row, start, end in ranges:
+            for seed in range(start, end + 1):
+                waiting[row, column[seed]] = bool(renderer.lacks(group, campaign.condition_keys[row], seed))
+    return waiting
 
 
 def _next_tries(

@@ -74,8 +74,9 @@ class Tick:
     """What the budget holds back."""
 
     settled: bool
-    """True if a later tick would find nothing to do: no job is in flight, nothing is to be collected, and what is to do
-    is over its tries or the budget. It may not be complete: a person has to look at what failed."""
+    """True if a later tick would find nothing to do: no job is in flight, nothing is to be collected, no run waits for
+    another series, and what is to do is over its tries or the budget. It may not be complete: a person has to look at
+    what failed."""
 
     summary: str
     """Where the summary page is; empty if it was not published in this tick, as nothing had changed."""
@@ -131,7 +132,8 @@ def tick(campaign: Campaign, *, submitting: bool = True, command: str = "", step
     else:
         prepared, submitted = steps.plan(campaign, None), 0
     moved = bool(before != after or collected or submitted or prepared.moved)
-    waiting = not submitting and (prepared.plan.jobs or prepared.again)
+    later = RunState.WAITING.label in prepared.plan.counts
+    later |= not submitting and bool(prepared.plan.jobs or prepared.again)
     if submitted:
         prepared = prepare(campaign)
     published = steps.summarise(campaign, command, prepared) if moved else None
@@ -148,7 +150,7 @@ def tick(campaign: Campaign, *, submitting: bool = True, command: str = "", step
         cost=cost,
         seconds_left=seconds,
         held=prepared.held,
-        settled=not (waiting or campaign.ledger.arrays(campaign.id, uncollected=True)),
+        settled=not (later or campaign.ledger.arrays(campaign.id, uncollected=True)),
         summary=published.page if published else "",
         failures_text=published.failures if published else "",
     )
