@@ -29,6 +29,7 @@ from simcampaign.engine.submission import check_submission
 from simcampaign.errors import ConfigError, LocationError, Problem, SimcampaignError, TemplateError
 from simcampaign.places import data_folder
 from simcampaign.plan import Plan
+from simcampaign.runs import RunState
 from tasks.caller import CALLER, Caller
 from tasks.outcome import COMPLETE, INCOMPLETE, STOPPED, Outcome
 
@@ -64,12 +65,17 @@ class FlowCommand:
     about: str
     """The module's docstring."""
 
-    context: type[Any]
+    context: Any
+    """A config, or a union of configs that their field ``kind`` tells apart."""
+
     series: type[Any]
     parameters: type[Any]
 
     open_campaign: Callable[[Any, Any, Any], Campaign] | None = None
     """Makes the campaign of a run flow, to plan it before Prefect is imported; other flows have no plan."""
+
+    ticks: bool = False
+    """True for the flow that does one tick and returns."""
 
 
 def main(command: FlowCommand, arguments: Sequence[str] | None = None) -> int:
@@ -123,10 +129,12 @@ def _run_campaign(
         sys.stdout.write(as_json if options.json else f"{loaded.text}\n{detailed(campaign, prepared)}")
         return COMPLETE
     sys.stderr.write(f"{brief(campaign, prepared)}\n")
-    if not prepared.plan.jobs and is_settled(campaign):
+    loops = command.ticks and options.until_complete
+    waits = loops and RunState.WAITING.label in prepared.plan.counts
+    if not prepared.plan.jobs and is_settled(campaign) and not waits:
         return _report(_settled(campaign, prepared.plan), options.json)
     check_submission(campaign, prepared.plan)
-    caller = Caller(_typed(command, arguments), options.follow, check)
+    caller = Caller(_typed(command, arguments), options.follow, loops, check)
     return _report(_run_flow(command, loaded, caller), options.json)
 
 
@@ -224,6 +232,8 @@ def _parser(command: FlowCommand) -> argparse.ArgumentParser:
     )
     parser.add_argument("--json", action="store_true", help="print machine-readable JSON on the standard output")
     if command.open_campaign is not None:
+        if command.ticks:
+            parser.add_argument("--until-complete", action="store_true", help="do one tick after another, here")
         parser.add_argument("--plan", metavar="FILE", help="save the plan to review it; run nothing")
         parser.add_argument("--apply", metavar="FILE", help="run a reviewed plan, only if nothing has moved since")
         parser.add_argument("--follow", action="store_true", help="print what a few of the running jobs print")

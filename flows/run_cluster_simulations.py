@@ -37,7 +37,8 @@ if __name__ == "__main__":
 from prefect import State, flow
 
 from tasks.body import final_state, run_campaign
-from tasks.hooks import cancel_jobs_of, flow_run_name
+from tasks.hooks import cancel_jobs_of
+from tasks.naming import flow_run_name
 from tasks.outcome import Outcome
 
 

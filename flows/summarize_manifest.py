@@ -29,7 +29,7 @@ from simcampaign.engine.campaign import SeriesRecord
 from simcampaign.layout import Layout
 from simcampaign.storage import Location
 from tasks import steps
-from tasks.hooks import flow_run_name
+from tasks.naming import flow_run_name
 from tasks.outcome import Listed
 
 

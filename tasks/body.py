@@ -3,32 +3,29 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable, Sequence
 
 from prefect import State
-from prefect.client.orchestration import get_client
-from prefect.context import FlowRunContext
 from prefect.states import Cancelled, Completed
 
 from simcampaign.engine.campaign import Campaign
 from simcampaign.engine.collect import uncollected
 from simcampaign.engine.follow import Follower
+from simcampaign.engine.planning import Prepared
 from simcampaign.engine.staging import Fetcher
 from simcampaign.engine.steps import gather, submit_missing
 from simcampaign.engine.watch import Progress, WatchEnd, progress_of
 from simcampaign.ledger import ArrayRow
 from simcampaign.runs import RunState
 from tasks import steps
+from tasks.artifacts import link_summary
 from tasks.caller import CALLER
-from tasks.interrupts import Interrupts
+from tasks.interrupts import CancelledElsewhere, Interrupts
+from tasks.naming import name_flow_run
 from tasks.outcome import Outcome
-from tasks.progress import ProgressTable, TerminalProgress, link_summary
+from tasks.progress import ProgressTable, TerminalProgress
 
 logger = logging.getLogger("simcampaign")
-
-STATE_SECONDS = 5.0
-"""Seconds between looks at the flow run's own state: a local run cancelled in the UI is told nothing else."""
 
 SECOND_PRESS_SECONDS = 3.0
 """How long a second Ctrl-C, which cancels the jobs, is waited for."""
@@ -39,7 +36,7 @@ def run_campaign(campaign: Campaign) -> Outcome:
     command = CALLER.get().command
     with Interrupts().listening() as interrupts:
         steps.WATCHED.attach(campaign)
-        cancelled = _CancelledElsewhere()
+        cancelled = CancelledElsewhere()
         table = ProgressTable(campaign.series.name)
         submitted, end = _rounds(
             campaign, lambda arrays: _watch(campaign, arrays, table, interrupts, cancelled, command)
@@ -80,7 +77,12 @@ def _rounds(campaign: Campaign, watch: Callable[[Sequence[ArrayRow]], WatchEnd])
     """
     # A person who starts a campaign run wants everything to be tried, however often it was tried before.
     campaign = campaign.but(tried_since=campaign.ledger.last_array(campaign.id))
-    first = submit_missing(campaign, steps.WATCHED, lambda prepared: CALLER.get().check(campaign, prepared))
+
+    def check(prepared: Prepared) -> None:
+        name_flow_run(campaign.series.name, prepared.plan)
+        CALLER.get().check(campaign, prepared)
+
+    first = submit_missing(campaign, steps.WATCHED, check)
     submitted = first.jobs
     while True:
         arrays = uncollected(campaign)
@@ -100,7 +102,7 @@ def _watch(
     arrays: Sequence[ArrayRow],
     table: ProgressTable,
     interrupts: Interrupts,
-    cancelled: _CancelledElsewhere,
+    cancelled: CancelledElsewhere,
     command: str,
 ) -> WatchEnd:
     if not progress_of(campaign, arrays).active:
@@ -123,7 +125,7 @@ def _watch(
 
 
 def _should_terminate(
-    campaign: Campaign, end: WatchEnd, interrupts: Interrupts, cancelled: _CancelledElsewhere, command: str
+    campaign: Campaign, end: WatchEnd, interrupts: Interrupts, cancelled: CancelledElsewhere, command: str
 ) -> bool:
     if end is WatchEnd.TIME_UP or (end is WatchEnd.STOPPED and not interrupts.stopped and cancelled.seen):
         if campaign.settings.terminate_jobs:
@@ -135,26 +137,3 @@ def _should_terminate(
         logger.warning("Ctrl-C once more within %.0f s cancels them.", SECOND_PRESS_SECONDS)
         return interrupts.await_second(SECOND_PRESS_SECONDS)
     return False
-
-
-class _CancelledElsewhere:
-    """Whether somebody cancelled this flow run, in the UI or by the API."""
-
-    def __init__(self) -> None:
-        self.seen = False
-        self._looked = time.monotonic()
-
-    def __call__(self) -> bool:
-        context = FlowRunContext.get()
-        due = time.monotonic() - self._looked >= STATE_SECONDS
-        if self.seen or not due or context is None or context.flow_run is None:
-            return self.seen
-        self._looked = time.monotonic()
-        try:
-            with get_client(sync_client=True) as client:
-                state = client.read_flow_run(context.flow_run.id).state
-        except Exception as error:  # noqa: BLE001 - whatever Prefect's server does, the jobs are watched
-            logger.debug("Could not read the flow run's own state: %s", error)
-            return False
-        self.seen = state is not None and (state.is_cancelling() or state.is_cancelled())
-        return self.seen

@@ -24,6 +24,9 @@ class Caller:
     follow: bool = False
     """True to print what running jobs print."""
 
+    until_complete: bool = False
+    """True to do one tick after another until nothing is left to do."""
+
     check: Callable[[Campaign, Prepared], None] = _accept
     """Called with each plan before it is claimed; raises to stop."""
 

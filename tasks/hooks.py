@@ -5,25 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from prefect import Flow, runtime
+from prefect import Flow
 from prefect.client.schemas.objects import FlowRun, State
 from prefect.flows import FlowStateHook
 from pydantic import TypeAdapter
 
 from simcampaign.engine.campaign import Campaign
 from simcampaign.engine.watch import cancel
-
-
-def flow_run_name() -> str:
-    """Name a flow run after its series."""
-    series = runtime.flow_run.parameters.get("series")
-    return str(series["name"] if isinstance(series, dict) else getattr(series, "name", "campaign"))
+from tasks.deployment import pause_schedule
 
 
 def cancel_jobs_of(
-    open_campaign: Callable[[Any, Any, Any], Campaign], context: type[Any], series: type[Any], parameters: type[Any]
+    open_campaign: Callable[[Any, Any, Any], Campaign], context: Any, series: type[Any], parameters: type[Any]
 ) -> FlowStateHook[..., Any]:
-    """Return a hook that cancels a cancelled flow run's jobs, unless ``terminate_jobs`` is false.
+    """Return a hook that ends what a cancelled flow run started, and its schedule, unless ``terminate_jobs`` is false.
 
     A crashed flow run leaves its jobs running, so that the next one attaches to them.
     """
@@ -35,5 +30,7 @@ def cancel_jobs_of(
         campaign = open_campaign(*values)
         if campaign.settings.terminate_jobs:
             cancel(campaign, campaign.ledger.arrays(campaign.id, open_only=True))
+            # Otherwise the next tick would go on with what is missing.
+            pause_schedule("The jobs were cancelled with the flow run.", flow_run.deployment_id)
 
     return cancel_jobs

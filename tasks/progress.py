@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import json
-import re
 import sys
 import time
 from collections.abc import Mapping
-from pathlib import Path
 from types import TracebackType
 from typing import Any
 from uuid import UUID
 
-from prefect.artifacts import create_link_artifact, create_table_artifact
+from prefect.artifacts import create_table_artifact
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import ArtifactUpdate
 from rich.console import Console
@@ -21,14 +19,13 @@ from rich.progress import Progress as Bars
 
 from simcampaign.engine.watch import Progress
 from simcampaign.jobs import JobState
+from tasks.artifacts import artifact_key, bar
 
 UPDATE_SECONDS = 2.0
 """Shortest time between two updates of the table artifact."""
 
 PLAIN_SECONDS = 10.0
 """Shortest time between two lines where there is no terminal."""
-
-_WIDTH = 20
 
 
 def shown_states(states: Mapping[JobState, int]) -> str:
@@ -57,7 +54,7 @@ class ProgressTable:
         self._shown, self._updated = data, time.monotonic()
         description = _description(progress)
         if self._id is None:
-            created = create_table_artifact(table=rows, key=_key("jobs", self._series), description=description)
+            created = create_table_artifact(table=rows, key=artifact_key("jobs", self._series), description=description)
             self._id = created if isinstance(created, UUID) else None
         else:
             with get_client(sync_client=True) as client:
@@ -67,9 +64,8 @@ class ProgressTable:
 def _row(group: str, states: Mapping[JobState, int]) -> dict[str, Any]:
     total = sum(states.values())
     ended = sum(count for state, count in states.items() if not state.active)
-    filled = _WIDTH * ended // total if total else 0
     counts = {state.value: states.get(state, 0) for state in JobState}
-    return {"group": group, "jobs": total, **counts, "progress": "█" * filled + "░" * (_WIDTH - filled)}
+    return {"group": group, "jobs": total, **counts, "progress": bar(ended, total)}
 
 
 def _description(progress: Progress) -> str:
@@ -80,17 +76,6 @@ def _description(progress: Progress) -> str:
         for state in (JobState.FAILED, JobState.LOST, JobState.CANCELLED)
     )
     return f"**{ended}/{progress.total}** jobs ended" + (f", **{bad} not well**" if bad else "")
-
-
-def link_summary(series: str, page: str, counted: str) -> None:
-    """Show a link to the summary page among the flow run's artifacts, with the counts in words."""
-    link = page if "://" in page else Path(page).as_uri()
-    create_link_artifact(link=link, link_text="Summary", key=_key("summary", series), description=counted)
-
-
-def _key(kind: str, series: str) -> str:
-    """Return a key that Prefect takes: lower-case letters, digits and dashes."""
-    return re.sub(r"[^a-z0-9]+", "-", f"{kind}-{series}".lower()).strip("-")
 
 
 class TerminalProgress:

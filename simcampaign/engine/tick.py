@@ -13,6 +13,7 @@ from simcampaign.engine.planning import Prepared, estimate_plan, prepare
 from simcampaign.engine.steps import PLAIN, Steps, gather, submit_missing
 from simcampaign.engine.watch import Progress, progress_of
 from simcampaign.jobs import JobState
+from simcampaign.layout import Layout
 from simcampaign.plan import Plan
 from simcampaign.runs import RunState
 
@@ -30,6 +31,8 @@ class FailedRun:
     job: str
     cause: str
     message: str
+    log: str
+    """Where its log is, or would be."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +63,9 @@ class Tick:
 
     ended: int
     """Jobs that ended since the ledger was looked at the last time."""
+
+    failed: int
+    """Those of them that failed or were lost."""
 
     failures: tuple[FailedRun, ...]
     """The newest."""
@@ -146,6 +152,7 @@ def tick(campaign: Campaign, *, submitting: bool = True, command: str = "", step
         submitted=submitted,
         jobs=jobs,
         ended=_ended(after) - _ended(before),
+        failed=max(0, _failed(after) - _failed(before)),
         failures=_failures(campaign, prepared.plan),
         cost=cost,
         seconds_left=seconds,
@@ -168,9 +175,20 @@ def _ended(progress: Progress) -> int:
     return progress.total - progress.active
 
 
+def _failed(progress: Progress) -> int:
+    jobs = _jobs(progress)
+    return jobs.get(JobState.FAILED, 0) + jobs.get(JobState.LOST, 0)
+
+
 def _failures(campaign: Campaign, plan: Plan) -> tuple[FailedRun, ...]:
     return tuple(
-        FailedRun(keys[0], failure.job_id, str(failure.cause or failure.state), failure.message)
+        FailedRun(
+            keys[0],
+            failure.job_id,
+            str(failure.cause or failure.state),
+            failure.message,
+            campaign.working.url(Layout(campaign.series.name, failure.date).log(failure.job_id)),
+        )
         for failure, keys in current_failures(campaign, plan, MOST_FAILURES)
     )
 

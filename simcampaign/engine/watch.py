@@ -94,12 +94,12 @@ def watch(
         interval = SHORTEST_INTERVAL if changed else min(interval * GROWTH, campaign.settings.retry_delay)
         # A site whose look failed has news that it cannot tell: waiting for news would not wait at all.
         awaited = [] if failing else mine
-        if _pause(campaign, awaited, min(interval, end - time.monotonic()), stop):
+        if pause(campaign, awaited, min(interval, end - time.monotonic()), stop):
             return WatchEnd.STOPPED
 
 
-def _pause(campaign: Campaign, arrays: Sequence[ArrayRow], seconds: float, stop: Callable[[], bool]) -> bool:
-    """Wait for news or for the interval to pass; returns True as soon as somebody asked to stop."""
+def pause(campaign: Campaign, arrays: Sequence[ArrayRow], seconds: float, stop: Callable[[], bool]) -> bool:
+    """Wait for news of arrays or for the interval to pass; returns True as soon as somebody asked to stop."""
     remote_ids = [array.remote_id for array in arrays if array.remote_id and array.site == campaign.site.name]
     end = time.monotonic() + seconds
     while (left := end - time.monotonic()) > 0:
