@@ -56,8 +56,8 @@ class Tails:
     async def parts(self, job_id: str, offset: int, tail: int | None = None) -> AsyncIterator[LogPart | None]:
         """Yield a log from an offset on, as it grows, until its job is over and all of it is told.
 
-        With ``tail`` it begins that many bytes before what is its end now. None stands for a while in which nothing came;
-        the last part, if the job is over, has no text.
+        With ``tail`` it begins that many bytes before what is its end now. None stands for a while in which nothing
+        came; the last part, if the job is over, has no text.
         """
         if tail is not None:
             offset = max(0, await run_in_threadpool(self._size, job_id) - tail)
