@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import __main__ as every
-from benchmarks import dispatch, overhead, plan, storage
+from benchmarks import dispatch, overhead, plan, solver, storage
 from benchmarks.peer import PeerUnavailable
 
 FACTOR = r"\d+(\.\d+)?"
@@ -84,6 +84,15 @@ def test_overhead_is_not_measured_of_jobs_that_leave_no_file(tmp_path: Path) -> 
     idle = replace(bench, environment={**bench.environment, "PATH": f"{tmp_path}:{os.environ['PATH']}"})
     with pytest.raises(RuntimeError, match=r"engine_alone .* exit status 1"):
         idle.campaign("engine", 1)
+
+
+def test_solver_prints_its_ratios(capsys: pytest.CaptureFixture[str]) -> None:
+    solver.main(["--sides", "6", "--modes", "10", "--rounds", "1"])
+    printed = capsys.readouterr().out
+    for wall in ("electric", "absorbing"):
+        assert re.search(rf"FDTD {wall}(\D+{FACTOR})+ triads", printed), printed
+    assert re.search(rf"dense eigenvalues {FACTOR} s, {FACTOR}×", printed), printed
+    assert re.search(rf"modes 10 × 10: +{FACTOR} s, +\d+ µs per cell", printed), printed
 
 
 def test_each_benchmark_is_listed_with_its_purpose(capsys: pytest.CaptureFixture[str]) -> None:

@@ -60,7 +60,7 @@ class TerminalComponentModelerData(Document):
         for out, to in enumerate(self.ports):
             for into, via in enumerate(self.ports):
                 # A reciprocal or symmetric component has curves that lie on each other: later ones are thinner, dashed.
-                width, style = (2.6, "-") if out >= into and not out == into > 0 else (1.2, "--")
+                width, style = (3.2, "-") if out >= into and not out == into > 0 else (1.6, "--")
                 label = f"S({to}, {via})"
                 axes.plot(
                     self.frequencies / unit, decibels[out, into], style, linewidth=width, marker=marker, label=label

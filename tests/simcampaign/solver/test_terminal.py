@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.constants import c, epsilon_0, mu_0
+from scipy.special import ellipk
 
 from simcampaign import solver
 from simcampaign.errors import ConfigError
@@ -241,3 +242,28 @@ def test_lines_of_the_grid_lie_on_faces_wherever_these_are() -> None:
     impedance, phase = line_of(data.smatrix(), 50)
     assert impedance[0] == pytest.approx(np.sqrt(inductance / capacitance), rel=0.02)
     assert phase[0] == pytest.approx(2 * np.pi * 2e9 * LENGTH * np.sqrt(inductance * capacitance), rel=0.02)
+
+
+def strip_line(length: float) -> TerminalComponentModeler:
+    """Return a quarter of a strip line: a strip of 1.5 mm halfway between plates 2 mm apart, with two ports."""
+    ports = [
+        LumpedPort(name=name, x=(x, x), y=(0, 0.75 * MM), z=(0, MM), direction="+z", impedance=200)
+        for name, x in (("a", 0), ("b", length))
+    ]
+    strip = Box(x=(0, length), y=(0, 0.75 * MM), z=(MM, MM), material="perfect conductor")
+    return TerminalComponentModeler(
+        x=(0, length), y=(0, 3 * MM), z=(0, MM), cell=(0.5 * MM, 0.075 * MM, 0.075 * MM), boxes=[strip], ports=ports,
+        walls=TerminalWalls(**{**PLATES.model_dump(), "z_max": "magnetic"}), background=Dielectric(permittivity=2.2),
+        frequencies=[2e9, 6e9], shutoff=1e-9,
+    )  # fmt: skip
+
+
+def test_a_strip_line_has_its_impedance_and_delay() -> None:
+    """Cohn's formula for a strip without thickness (Pozar, section 3.7); what the ends add is in both lengths."""
+    lines = [line_of(result(strip_line(length)).smatrix(), 200) for length in (5 * MM, 10 * MM)]
+    modulus = np.tanh(np.pi * 1.5 / (2 * 2))
+    expected = 30 * np.pi / np.sqrt(2.2) * ellipk(1 - modulus**2) / ellipk(modulus**2)
+    # A quarter of the line has four times its impedance.
+    assert lines[0][0][0] / 4 == pytest.approx(expected, rel=0.02)
+    delay = (lines[1][1] - lines[0][1]) / (2 * np.pi * np.array([2e9, 6e9]))
+    assert delay == pytest.approx(np.full(2, 5 * MM * np.sqrt(2.2) / c), rel=0.02)
