@@ -8,7 +8,7 @@ so with files. Time factors are e^{+jωt} everywhere: a lossy permittivity has a
 from __future__ import annotations
 
 from simcampaign.plugins import Broken
-from simcampaign.solver.arrays import GridField
+from simcampaign.solver.arrays import Complex, GridField, Real
 from simcampaign.solver.document import Document, digest
 from simcampaign.solver.heat import (
     HeatConduction,
@@ -36,6 +36,7 @@ __all__ = [
     "RATE",
     "Box",
     "Broken",
+    "Complex",
     "Dielectric",
     "Document",
     "GridField",
@@ -47,6 +48,7 @@ __all__ = [
     "OpticalMedium",
     "Progress",
     "Quote",
+    "Real",
     "Rectangle",
     "Reference",
     "SimulationType",

@@ -33,6 +33,11 @@ class Quote:
     """What it costs."""
 
 
+def price(cells: int, steps: int) -> float:
+    """Return the credits for so many steps of so many cells."""
+    return round(cells * steps * RATE, 9)
+
+
 def quote(cells: int, steps: int) -> Quote:
     """Return the quote for a grid and a number of steps. Raises ConfigError if that is beyond what is solved here."""
     problems = [
@@ -45,7 +50,7 @@ def quote(cells: int, steps: int) -> Quote:
     ]
     if problems:
         raise ConfigError(problems)
-    return Quote(cells, steps, cells * steps * RATE)
+    return Quote(cells, steps, price(cells, steps))
 
 
 class Progress(Protocol):

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.constants import c
 
 from simcampaign.errors import SimulationError
-from simcampaign.solver.kinds import RATE, Progress, Quote, Solved, quote
+from simcampaign.solver.kinds import Progress, Quote, Solved, price, quote
 from simcampaign.solver.terminal.data import TerminalComponentModelerData
 from simcampaign.solver.terminal.fields import Fields
 from simcampaign.solver.terminal.grid import Grid, make_grid
@@ -76,7 +76,7 @@ def solve(simulation: TerminalComponentModeler, progress: Progress) -> Solved:
         s=_scattering(simulation, grid, pulse, runs),
         field_decay=np.array([run.decay for run in runs]),
     )
-    return Solved(result, grid.cells * steps * RATE, _log(simulation, grid, runs), grid.cells, steps)
+    return Solved(result, price(grid.cells, steps), _log(simulation, grid, runs), grid.cells, steps)
 
 
 @dataclass(frozen=True)
@@ -156,7 +156,7 @@ def _log(simulation: TerminalComponentModeler, grid: Grid, runs: list[_Run]) -> 
     lines = [f"{' × '.join(map(str, grid.shape))} cells, steps of {grid.time_step:.4g} s"]
     for port, run in zip(simulation.ports, runs, strict=True):
         lines.append(
-            f"port {port.name}: {len(run.voltages)} steps, the energy decayed to {run.decay:.2g} of its maximum"
+            f"port {port.name}: {len(run.voltages)} steps; the energy fell to {run.decay:.2g} of its maximum"
         )
         if run.decay >= simulation.shutoff:
             lines.append(f"  this is more than shutoff = {simulation.shutoff:g}: make run_time longer")
