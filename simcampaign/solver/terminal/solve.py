@@ -155,9 +155,7 @@ def _spectra(
 def _log(simulation: TerminalComponentModeler, grid: Grid, runs: list[_Run]) -> str:
     lines = [f"{' × '.join(map(str, grid.shape))} cells, steps of {grid.time_step:.4g} s"]
     for port, run in zip(simulation.ports, runs, strict=True):
-        lines.append(
-            f"port {port.name}: {len(run.voltages)} steps; the energy fell to {run.decay:.2g} of its maximum"
-        )
+        lines.append(f"port {port.name}: {len(run.voltages)} steps; the energy fell to {run.decay:.2g} of its maximum")
         if run.decay >= simulation.shutoff:
             lines.append(f"  this is more than shutoff = {simulation.shutoff:g}: make run_time longer")
     return "\n".join(lines)
