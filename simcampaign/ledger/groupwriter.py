@@ -14,6 +14,8 @@ import sqlalchemy as sa
 from simcampaign.ledger.schema import Database
 
 T = TypeVar("T")
+_Done = tuple[tuple[Any, Any] | None, BaseException | None]
+"""What a write returned, or why it failed."""
 
 _MOST = 500
 """Most writes in one transaction, so that nobody waits long for those of others."""
@@ -70,25 +72,34 @@ class GroupWriter:
                 return
 
     def _commit(self, together: list[_Wanted]) -> None:
-        done: list[tuple[Future[Any], tuple[Any, Any] | None, BaseException | None]] = []
         try:
-            with self._database.write() as connection:
-                done += [(wanted.future, *_attempt(connection, wanted.write)) for wanted in together]
+            done = self._all(together) or self._each(together)
         except Exception as error:  # noqa: BLE001 - whoever waits is told
             for wanted in together:
                 wanted.future.set_exception(error)
             return
-        self._committed([answer[1] for _, answer, _ in done if answer is not None])
-        for future, answer, problem in done:
+        self._committed([answer[1] for answer, _ in done if answer is not None])
+        for wanted, (answer, problem) in zip(together, done, strict=True):
             if answer is not None:
-                future.set_result(answer[0])
+                wanted.future.set_result(answer[0])
             else:
-                future.set_exception(problem)
+                wanted.future.set_exception(problem)
+
+    def _all(self, together: list[_Wanted]) -> list[_Done] | None:
+        """Write everything at once; None if one of the writes failed, and nothing was written."""
+        try:
+            with self._database.write() as connection:
+                return [(wanted.write(connection), None) for wanted in together]
+        except Exception:  # noqa: BLE001 - each is tried by itself, and told what was wrong
+            return None
+
+    def _each(self, together: list[_Wanted]) -> list[_Done]:
+        """Write what can be written; savepoints, which cost as much as the writes, part them from each other."""
+        with self._database.write() as connection:
+            return [_attempt(connection, wanted.write) for wanted in together]
 
 
-def _attempt(
-    connection: sa.Connection, write: Callable[[sa.Connection], tuple[Any, Any]]
-) -> tuple[tuple[Any, Any] | None, BaseException | None]:
+def _attempt(connection: sa.Connection, write: Callable[[sa.Connection], tuple[Any, Any]]) -> _Done:
     """Write, so that a failure takes back this write alone."""
     try:
         with connection.begin_nested():

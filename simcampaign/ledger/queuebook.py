@@ -6,6 +6,7 @@ down. A final state stays, and is told once.
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
@@ -25,12 +26,41 @@ FILTERED = (*NAMED, "array")
 _IN_QUEUE = queue_jobs.c.state == QueueState.QUEUED
 _NOT_OVER = queue_jobs.c.state.not_in(sorted(OVER))
 
+# Statements of every submission and every change are made once: to make one takes longer than to execute it.
+_NOTE = sa.insert(queue_events).returning(queue_events.c.seq)
+_SAME = sa.select(*COLUMNS).where(
+    sa.or_(queue_jobs.c.id == sa.bindparam("id"), queue_jobs.c.idempotency_key == sa.bindparam("key", type_=sa.String))
+)
+_NEW = sa.insert(queue_jobs).returning(queue_jobs.c.seq)
+_WAITING = sa.select(sa.func.count()).where(_IN_QUEUE)
+_GET = sa.select(*COLUMNS).where(queue_jobs.c.id == sa.bindparam("id"))
+_STANDING = sa.select(queue_jobs.c.state, queue_jobs.c.started).where(queue_jobs.c.id == sa.bindparam("id"))
+_PLACE = (
+    sa.update(queue_jobs)
+    .where(queue_jobs.c.id == sa.bindparam("of"), _IN_QUEUE)
+    .values(
+        place=sa.bindparam("new_place"),
+        place_index=sa.bindparam("number"),
+        state=sa.literal(QueueState.SCHEDULED.value),
+    )
+)
+
+
+@functools.cache
+def _set(names: tuple[str, ...]) -> sa.Update:
+    """Return the statement that gives the job ``of`` new values of these columns, each called ``new_`` and its name."""
+    values: dict[str, Any] = {name: sa.bindparam(f"new_{name}") for name in names}
+    return sa.update(queue_jobs).where(queue_jobs.c.id == sa.bindparam("of")).values(values)
+
+
+def _write_values(connection: sa.Connection, job_id: str, values: Mapping[str, Any]) -> None:
+    connection.execute(_set(tuple(values)), {"of": job_id, **{f"new_{name}": value for name, value in values.items()}})
+
 
 def note(connection: sa.Connection, now: float, kind: str, job_id: str, payload: Mapping[str, Any]) -> Event:
     """Write an event down."""
     row = {"time": now, "kind": kind, "job_id": job_id, "payload": json.dumps(payload)}
-    written = sa.insert(queue_events).values(row).returning(queue_events.c.seq)
-    return Event(connection.execute(written).scalar_one(), now, kind, job_id, payload)
+    return Event(connection.execute(_NOTE, row).scalar_one(), now, kind, job_id, payload)
 
 
 def submit(connection: sa.Connection, job: NewJob, now: float) -> tuple[QueueRow, list[Event]]:
@@ -39,19 +69,17 @@ def submit(connection: sa.Connection, job: NewJob, now: float) -> tuple[QueueRow
     The same is what has the same idempotency key, or the same id, and the same content. Raises ``ConflictError`` if
     the content is another.
     """
-    same = queue_jobs.c.id == job.id
-    if job.idempotency_key is not None:
-        same = sa.or_(same, queue_jobs.c.idempotency_key == job.idempotency_key)
-    found = connection.execute(sa.select(*COLUMNS).where(same)).mappings().first()
+    found = connection.execute(_SAME, {"id": job.id, "key": job.idempotency_key}).mappings().first()
     if found is not None:
         row = QueueRow.of(found)
         if row.request_digest == job.request_digest and row.user == job.user:
             return row, []
         what = f"job {job.id}" if row.id == job.id else f"idempotency key {job.idempotency_key!r}"
         raise ConflictError(f"{what} is there already, for another job", "take another one, or leave it out")
-    connection.execute(sa.insert(queue_jobs).values(new_row(job, now)))
-    row = get(connection, job.id)
-    position = connection.scalar(sa.select(sa.func.count()).where(_IN_QUEUE)) or 0
+    values = new_row(job, now)
+    seq = connection.execute(_NEW, values).scalar_one()
+    row = QueueRow.of({name: values.get(name) for name in QueueRow.__dataclass_fields__} | {"seq": seq})
+    position = connection.scalar(_WAITING) or 0
     event = {"job_id": job.id, "priority": job.priority, "queue_position": position}
     return row, [note(connection, now, "job_queued", job.id, event)]
 
@@ -73,10 +101,16 @@ def new_row(job: NewJob, now: float) -> dict[str, Any]:
 
 def get(connection: sa.Connection, job_id: str) -> QueueRow:
     """Return a job. Raises ``KeyError`` if there is none of this id."""
-    found = connection.execute(sa.select(*COLUMNS).where(queue_jobs.c.id == job_id)).mappings().first()
+    found = connection.execute(_GET, {"id": job_id}).mappings().first()
     if found is None:
         raise KeyError(job_id)
     return QueueRow.of(found)
+
+
+def get_all(connection: sa.Connection, ids: Iterable[str]) -> list[QueueRow]:
+    """Return those of the jobs that are there, in the order asked for."""
+    found = (connection.execute(_GET, {"id": job_id}).mappings().first() for job_id in ids)
+    return [QueueRow.of(each) for each in found if each is not None]
 
 
 def set_place(connection: sa.Connection, ids: Sequence[str], place: str, first: int) -> list[str]:
@@ -84,11 +118,10 @@ def set_place(connection: sa.Connection, ids: Sequence[str], place: str, first: 
 
     Returns those that are: one that does not wait any more, because it was cancelled, is left out.
     """
-    values = {"place": place, "place_index": sa.bindparam("number"), "state": QueueState.SCHEDULED.value}
-    move = sa.update(queue_jobs).where(queue_jobs.c.id == sa.bindparam("of"), _IN_QUEUE).values(values)
     placed: list[str] = []
     for job_id in ids:
-        if connection.execute(move, {"of": job_id, "number": first + len(placed)}).rowcount == 1:
+        values = {"of": job_id, "new_place": place, "number": first + len(placed)}
+        if connection.execute(_PLACE, values).rowcount == 1:
             placed.append(job_id)
     return placed
 
@@ -97,9 +130,7 @@ def change(connection: sa.Connection, changes: Iterable[Change], now: float) -> 
     """Write down what became of jobs; what is over stays as it is."""
     events: list[Event] = []
     for each in changes:
-        found = connection.execute(
-            sa.select(queue_jobs.c.state, queue_jobs.c.started).where(queue_jobs.c.id == each.id)
-        ).first()
+        found = connection.execute(_STANDING, {"id": each.id}).first()
         if found is None or QueueState(found.state).over or found.state == each.state:
             continue
         values: dict[str, Any] = {"state": each.state, "message": each.message}
@@ -108,7 +139,7 @@ def change(connection: sa.Connection, changes: Iterable[Change], now: float) -> 
                 values[name] = value
         if each.state.over and each.ended is None:
             values["ended"] = now
-        connection.execute(sa.update(queue_jobs).where(queue_jobs.c.id == each.id).values(values))
+        _write_values(connection, each.id, values)
         full = replace(each, ended=values.get("ended"), started=each.started or found.started)
         began = QueueState(found.state) is not QueueState.RUNNING and full.started is not None
         if began and each.state.over and each.state is not QueueState.CANCELLED:
@@ -147,7 +178,7 @@ def cancel(connection: sa.Connection, job_id: str, now: float) -> tuple[QueueRow
     if row.state is QueueState.QUEUED:
         return row, change(connection, [Change(job_id, QueueState.CANCELLED, message="cancelled while it waited")], now)
     if not row.state.over:
-        connection.execute(sa.update(queue_jobs).where(queue_jobs.c.id == job_id).values(cancelling=True))
+        _write_values(connection, job_id, {"cancelling": True})
     return row, []
 
 
@@ -160,7 +191,7 @@ def reorder(
         raise ConflictError(f"job {job_id} is {row.state}: only a job that waits can be moved")
     wanted = {"priority": priority, "held": held}
     values = {name: value for name, value in wanted.items() if value is not None}
-    connection.execute(sa.update(queue_jobs).where(queue_jobs.c.id == job_id).values(values))
+    _write_values(connection, job_id, values)
     moved = get(connection, job_id)
     payload = {"job_id": job_id, "priority": moved.priority, "held": moved.held}
     return moved, [note(connection, now, "job_changed", job_id, payload)]

@@ -94,7 +94,7 @@ class QueueRow:
     array: str
 
     @classmethod
-    def of(cls, found: RowMapping) -> QueueRow:
+    def of(cls, found: RowMapping | Mapping[str, Any]) -> QueueRow:
         """Return the row of a result."""
         row = dict(found)
         lists = {name: tuple(json.loads(row[name])) for name in ("after", "after_ok")}

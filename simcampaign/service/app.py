@@ -16,7 +16,7 @@ from simcampaign.service.logs import Tails
 from simcampaign.service.news import News
 from simcampaign.service.routes import arrays, changing, description, hosting, listing, overview, page, system
 from simcampaign.service.security.gate import Gate
-from simcampaign.service.sockets import make_sockets
+from simcampaign.service.sockets.late import LateSockets
 
 _STATUSES: dict[type[SimcampaignError], int] = {
     ConfigError: 400,
@@ -31,7 +31,7 @@ ABOUT = "A queue of simulations that many clients share. Errors are objects with
 def make_app(service: Service) -> ASGIApp:
     """Return the ASGI application of a service that is started; ending the application does not stop the service."""
     api = make_api(service)
-    sockets = make_sockets(service, api.state.news, api.state.tails, api)
+    sockets = LateSockets(service, api.state.news, api.state.tails, api)
     return Gate(sockets, service.settings, service.access)
 
 

@@ -125,6 +125,10 @@ class Book:
         """Return a job. Raises ``KeyError``."""
         return self._read(lambda connection: queuebook.get(connection, job_id))
 
+    def get_all(self, ids: Iterable[str]) -> list[QueueRow]:
+        """Return those of the jobs that are there, in the order asked for."""
+        return self._read(lambda connection: queuebook.get_all(connection, ids))
+
     def listed(
         self,
         which: QueueFilter,

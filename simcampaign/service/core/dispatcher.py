@@ -288,11 +288,7 @@ class Dispatcher:
                 self._queue.remove(job.id)
             self._leaving = {job.id for job in picked}
         by_site: dict[str, list[QueueRow]] = {}
-        for job in picked:
-            try:
-                row = self.book.get(job.id)
-            except KeyError:
-                continue
+        for row in self.book.get_all(job.id for job in picked) if picked else ():
             if row.state is not QueueState.QUEUED:
                 continue  # cancelled in this instant
             with self._lock:

@@ -18,7 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from simcampaign.service.assembly import Service
 from simcampaign.service.logs import Tails
 from simcampaign.service.news import News
-from simcampaign.service.security.gate import LARGEST_PACKET, SOCKETS, WRONG_TOKENS_PER_SECOND
+from simcampaign.service.security.gate import LARGEST_PACKET, WRONG_TOKENS_PER_SECOND
 from simcampaign.service.security.pace import Pace
 from simcampaign.service.sockets.listener import Listener, hang_up, let_go
 from simcampaign.service.sockets.wishes import WishError, read_since, read_wishes
@@ -37,8 +37,8 @@ _quiet.setLevel(logging.CRITICAL)  # what clients send wrongly is no error of ou
 Answer = dict[str, Any]
 
 
-def make_sockets(service: Service, news: News, tails: Tails, rest: ASGIApp) -> ASGIApp:
-    """Return an application that serves Socket.IO at ``/socket.io/``, and hands everything else to ``rest``.
+def make_sockets(service: Service, news: News, tails: Tails) -> ASGIApp:
+    """Return an application that serves Socket.IO at ``/socket.io/``.
 
     Origins and hosts are looked at by the gate before it.
     """
@@ -52,7 +52,7 @@ def make_sockets(service: Service, news: News, tails: Tails, rest: ASGIApp) -> A
     )
     clients = _Sockets(server, service, news, tails)
     service.at_end.append(clients.end)
-    return _Tolerant(socketio.ASGIApp(server, other_asgi_app=rest))
+    return _Tolerant(socketio.ASGIApp(server))
 
 
 class _Tolerant:
@@ -62,9 +62,6 @@ class _Tolerant:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] not in {"http", "websocket"} or not scope["path"].startswith(SOCKETS):
-            await self._app(scope, receive, send)
-            return
         begun = False
 
         async def noting(message: Message) -> None:
