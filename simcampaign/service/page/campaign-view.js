@@ -1,6 +1,7 @@
 import { campaignPath } from "./api.js";
 import { readMap } from "./campaign-map.js";
 import { showShares } from "./campaigns-view.js";
+import { CampaignTiles } from "./campaign-tiles.js";
 import { confirmed } from "./dialogs.js";
 import { h, setText } from "./dom.js";
 import { Failures } from "./failures.js";
@@ -8,11 +9,10 @@ import { HeatMap } from "./heat-map.js";
 import { Refresher } from "./refresher.js";
 import { link } from "./router.js";
 import { StateLabel } from "./states.js";
-import { counted, duration, money, number } from "./text.js";
-import { setTime } from "./times.js";
 import { View, emptyState } from "./view.js";
 
 const OVER = new Set(["complete", "incomplete", "cancelled", "failed"]);
+const RESUMABLE = new Set(["paused", "cancelled", "failed"]);
 const MAP_PAUSE = 3000;
 
 /** One campaign: how far it is, what it costs, the map of its runs, its failures, and what can be done with it. */
@@ -24,12 +24,12 @@ export class CampaignView extends View {
     this.state = new StateLabel();
     this.message = h("p", { class: "job-message", hidden: true });
     this.bar = h("div", { class: "share large", "aria-hidden": "true" });
-    this.tiles = h("dl", { class: "tiles" });
+    this.tiles = new CampaignTiles();
     this.actions = h("div", { class: "buttons" });
     this.map = new HeatMap((condition, seed) => this.#openRun(condition, seed));
     this.failures = new Failures(app);
     this.mapRefresher = new Refresher(() => this.#loadMap(), MAP_PAUSE);
-    this.created = h("time", {});
+    this.summary = h("p", { class: "soft hint" });
     this.head.prepend(h("a", { class: "back", href: link("campaigns") }, "← Campaigns"));
     this.head.append(this.actions);
     this.about = h("p", { class: "soft" });
@@ -42,7 +42,8 @@ export class CampaignView extends View {
         h("div", { class: "job-state" }, this.state.element, this.about),
         this.message,
         this.bar,
-        this.tiles,
+        this.tiles.element,
+        this.summary,
       ),
       this.map.element,
       this.failures.element,
@@ -98,54 +99,17 @@ export class CampaignView extends View {
   #show(campaign) {
     setText(this.heading, campaign.name || campaign.id);
     document.title = `${campaign.name || campaign.id} · job manager`;
-    this.state.show(campaign.status);
-    setText(
-      this.about,
-      [campaign.kind, campaign.user, campaign.summary && `summary: ${campaign.summary}`].filter(Boolean).join(" · "),
-    );
+    this.state.show(campaign.status, campaign.cancelling ? "ending" : campaign.status);
+    setText(this.about, [campaign.kind, campaign.user, campaign.id].filter(Boolean).join(" · "));
+    setText(this.summary, campaign.summary ? `Summary: ${campaign.summary}` : "");
+    this.summary.hidden = !campaign.summary;
     setText(this.message, campaign.message ?? "");
     this.message.hidden = !campaign.message;
     showShares(this.bar, campaign.counts);
-    this.map.showLegend(campaign.counts);
-    this.#showTiles(campaign);
+    this.tiles.show(campaign);
     this.failures.show(campaign.failures ?? []);
     const may = this.app.session.owns(campaign.user);
     for (const { element, fits } of this.buttons) element.hidden = !may || !fits(campaign);
-  }
-
-  #showTiles({ runs, counts, cost, seconds_left: left, created, jobs }) {
-    const tile = (label, value, remark = "") =>
-      h("div", {}, h("dt", {}, label), h("dd", {}, value, remark ? h("small", {}, ` ${remark}`) : null));
-    const known = (amount) => (amount === null || amount === undefined ? "unknown" : money(amount, cost?.currency));
-    const done = counts.done ?? 0;
-    const tiles = [tile("Done", number(done), `of ${counted(runs, "run")}`)];
-    if (counts.failed) tiles.push(tile("Failed", number(counts.failed)));
-    if (jobs && Object.keys(jobs).length)
-      tiles.push(
-        tile(
-          "Jobs",
-          Object.entries(jobs)
-            .filter(([, count]) => count)
-            .map(([state, count]) => `${number(count)} ${state}`)
-            .join(", ") || "0",
-        ),
-      );
-    if (left !== null && left !== undefined)
-      tiles.push(tile("Time left", left > 0 ? `about ${duration(left)}` : "none"));
-    if (cost)
-      tiles.push(
-        tile(
-          "Cost so far",
-          known(cost.so_far),
-          cost.budget !== null && cost.budget !== undefined
-            ? `of a budget of ${money(cost.budget, cost.currency)}`
-            : "",
-        ),
-        tile("Cost left", known(cost.left)),
-      );
-    setTime(this.created, created);
-    tiles.push(tile("Started", this.created));
-    this.tiles.replaceChildren(...tiles);
   }
 
   #makeButtons() {
@@ -172,7 +136,7 @@ export class CampaignView extends View {
     };
     return [
       make("Pause", ({ status }) => status === "running", post("pause", "The campaign is paused; what runs goes on")),
-      make("Resume", ({ status }) => status === "paused", post("resume", "The campaign goes on")),
+      make("Resume", ({ status }) => RESUMABLE.has(status), post("resume", "The campaign goes on")),
       make(
         "Retry failed",
         ({ counts, status }) => counts.failed > 0 && status !== "cancelled",

@@ -6,7 +6,7 @@ import { number } from "./text.js";
 import { setTime } from "./times.js";
 import { View, emptyState } from "./view.js";
 
-const MOST = 200;
+const MOST = 1000;
 const HEADS = [
   ["State", "c-state"],
   ["Campaign", "c-id"],
@@ -58,7 +58,7 @@ export class CampaignsView extends View {
   }
 
   async load() {
-    const campaigns = await this.get("/campaigns", { limit: MOST, sort: "created", descending: true });
+    const campaigns = await this.get("/campaigns", { limit: MOST });
     this.rows.show(campaigns.toSorted((one, other) => Date.parse(other.created) - Date.parse(one.created)));
     this.table.hidden = campaigns.length === 0;
     this.empty.hidden = campaigns.length > 0;
@@ -87,7 +87,7 @@ function campaignRow(first) {
     h("td", { class: "c-created" }, created),
   );
   const update = (campaign) => {
-    state.show(campaign.status);
+    state.show(campaign.status, campaign.cancelling ? "ending" : campaign.status);
     setText(anchor, campaign.name || campaign.id);
     setText(id, campaign.name ? campaign.id : "");
     setText(user, campaign.user);

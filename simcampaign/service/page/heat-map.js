@@ -68,22 +68,22 @@ export class HeatMap {
     const same = this.grid !== null && grid.rows === this.grid.rows && grid.columns === this.grid.columns;
     this.grid = grid;
     if (!same) this.cursor = null;
+    this.#showLegend(grid.counts(0, grid.rows, 0, grid.columns));
     this.#layOut();
     this.#fillTable();
-    if (!this.cursor) setText(this.reading, this.#hint());
   }
 
-  showLegend(counts) {
-    const labels = ordered(Object.keys(counts).filter((label) => counts[label]));
-    this.legend.replaceChildren(
-      ...labels.map((label) => h("li", {}, runChip(label), label, h("span", { class: "soft" }, number(counts[label])))),
-    );
+  #showLegend(found) {
+    const counts = Object.fromEntries(found);
+    const item = (label) => h("li", {}, runChip(label), label, h("span", { class: "soft" }, number(counts[label])));
+    this.legend.replaceChildren(...ordered(Object.keys(counts)).map(item));
   }
 
   #layOut() {
     if (!this.grid || !this.plot.clientWidth) return;
     this.painter = new HeatPainter(this.canvas, this.grid, this.plot.clientWidth);
     this.painter.draw(this.cursor);
+    if (!this.cursor) setText(this.reading, this.#hint());
   }
 
   #listen() {
