@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from itertools import chain, count, groupby
 from pathlib import Path
 from statistics import median
+from typing import cast
 
 import sqlalchemy as sa
 
@@ -234,7 +235,7 @@ class Ledger:
             .order_by(ranges.c.array_id, ranges.c.row)
         )
         with self.database.read() as connection:
-            return list(connection.execute(query))
+            return cast("list[RunRow]", list(connection.execute(query)))
 
     def job_states(self, array_id: int) -> dict[int, JobState]:
         """Return the state of each job of an array."""
