@@ -1,4 +1,4 @@
-"""Socket.IO, made when the first client asks for it: its library takes as long to import as half of the service."""
+"""Socket.IO, made once everything else works: its library takes as long to import as half of the service."""
 
 from __future__ import annotations
 
@@ -29,6 +29,8 @@ class LateSockets:
         if scope["type"] in {"http", "websocket"} and scope["path"].startswith(SOCKETS):
             await (self._sockets or await self._made())(scope, receive, send)
         else:
+            if scope["type"] == "lifespan":  # the service answers already: make it now, so that no client waits for it
+                self._early = asyncio.ensure_future(self._made())
             await self._rest(scope, receive, send)
 
     async def _made(self) -> ASGIApp:
