@@ -32,7 +32,9 @@ class Ear:
         self.server = server
         self.heard: list[tuple[str, dict[str, Any]]] = []
         self._new: queue.SimpleQueue[tuple[str, dict[str, Any]]] = queue.SimpleQueue()
-        self.client = socketio.Client(reconnection_delay=0.1, reconnection_delay_max=0.5, randomization_factor=0.2)
+        self.client = socketio.Client(
+            request_timeout=60, reconnection_delay=0.1, reconnection_delay_max=0.5, randomization_factor=0.2
+        )
         for kind in KINDS:
             self.client.on(kind, self._hear(kind))
         self.auth = auth
