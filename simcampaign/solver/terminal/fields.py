@@ -32,8 +32,11 @@ class Fields:
 
     def __init__(self, simulation: TerminalComponentModeler, grid: Grid, ports: Sequence[PlacedPort]) -> None:
         self._shape = tuple(count + 1 for count in grid.shape)
-        _, ny, nz = self._shape
-        self._steps = (ny * nz, nz, 1)
+        # The longest axis comes last in memory, so that layers across it, which touch short rows, are the smallest.
+        self._order = sorted(range(3), key=lambda axis: self._shape[axis])
+        slow, middle, fast = self._order
+        self._steps = {fast: 1, middle: self._shape[fast], slow: self._shape[fast] * self._shape[middle]}
+        self._margin = self._steps[slow]
         self._size = int(np.prod(self._shape))
         self._scratch = np.zeros((2, PIECE), np.float32)
         self._e, self._h = ([self._zeros() for _ in range(3)] for _ in range(2))
@@ -75,11 +78,12 @@ class Fields:
             array[...] = 0
 
     def _zeros(self) -> Flat:
-        return np.zeros(self._size + 2 * self._steps[0], np.float32)
+        return np.zeros(self._size + 2 * self._margin, np.float32)
 
     def _whole(self, flat: Flat) -> NDArray[np.float32]:
-        """Return the view of a flat array with three axes."""
-        return flat[self._steps[0] : -self._steps[0]].reshape(self._shape)
+        """Return the view of a flat array with the axes x, y and z."""
+        stored = flat[self._margin : -self._margin].reshape([self._shape[axis] for axis in self._order])
+        return np.moveaxis(stored, [0, 1, 2], self._order)
 
     def _flat(self, values: NDArray[np.float64]) -> Flat:
         """Return values as a flat array; zero where they do not reach."""
@@ -88,7 +92,7 @@ class Fields:
         return flat
 
     def _pieces(self) -> list[slice]:
-        first = self._steps[0]
+        first = self._margin
         last = first + self._size
         return [slice(low, min(low + PIECE, last)) for low in range(first, last, PIECE)]
 
@@ -181,10 +185,10 @@ class Fields:
         )
         along = [1, 1, 1]
         along[axis] = -1
-        difference, memory = np.zeros(here.shape, np.float32), np.zeros(here.shape, np.float32)
+        difference, memory, a, b, factor = (np.zeros_like(here) for _ in range(5))
         self._memories.append(memory)
-        a, b = (np.broadcast_to(each.reshape(along), here.shape).astype(np.float32) for each in (layer.a, layer.b))
-        factor = self._layer(factors[target], axis, layer.places) * np.float32(-sign if of_h else sign)
+        a[...], b[...] = layer.a.reshape(along), layer.b.reshape(along)
+        factor[...] = self._layer(factors[target], axis, layer.places) * (-sign if of_h else sign)
         return [
             (np.subtract, high, low, difference),
             (np.multiply, difference, a, difference),
