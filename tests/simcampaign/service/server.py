@@ -44,6 +44,11 @@ class Server:
 
     def start(self) -> None:
         """Start it and wait until it listens."""
+        self.launch()
+        self.wait_until_it_listens()
+
+    def launch(self) -> None:
+        """Start it."""
         environment = {name: value for name, value in os.environ.items() if not name.startswith("SIMCAMPAIGN_")}
         command = [sys.executable, "-m", "simcampaign.service", "--port", "0", *self.options]
         self.process = subprocess.Popen(
@@ -57,6 +62,10 @@ class Server:
             stderr=self.log.open("a"),
             text=True,
         )
+
+    def wait_until_it_listens(self) -> None:
+        """Wait until it has said where."""
+        assert self.process is not None
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
         assert line.startswith("job manager at http://"), self.log.read_text()
