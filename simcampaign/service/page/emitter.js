@@ -10,6 +10,12 @@ export class Emitter {
   }
 
   emit(name, value) {
-    for (const listener of [...(this.#listeners.get(name) ?? [])]) listener(value);
+    for (const listener of [...(this.#listeners.get(name) ?? [])]) {
+      try {
+        listener(value);
+      } catch (error) {
+        reportError(error); // whoever emits has no part in it
+      }
+    }
   }
 }

@@ -1,5 +1,6 @@
 import { jobPath } from "./api.js";
 import { h, setText } from "./dom.js";
+import { Absence, looked } from "./presence.js";
 import { readEvents } from "./sse.js";
 import { bytes } from "./text.js";
 
@@ -55,9 +56,14 @@ export class LogPanel {
   async #read() {
     const { signal } = this.#abort;
     while (!signal.aborted) {
+      await looked();
+      const absence = new Absence();
       try {
         const params = this.#offset === null ? { tail: TAIL } : { offset: this.#offset };
-        const answer = await this.#app.api.request("GET", jobPath(this.#id, "/log/events"), { params, signal });
+        const answer = await this.#app.api.request("GET", jobPath(this.#id, "/log/events"), {
+          params,
+          signal: AbortSignal.any([signal, absence.signal]),
+        });
         for await (const { kind, data } of readEvents(answer)) {
           if (!kind) continue;
           this.#take(data);
@@ -71,7 +77,9 @@ export class LogPanel {
           }
         }
       } catch (error) {
-        if (error.name === "AbortError" || [401, 404].includes(error.status)) return;
+        if (signal.aborted || [401, 404].includes(error.status)) return;
+      } finally {
+        absence.close();
       }
       await new Promise((resolve) => setTimeout(resolve, PAUSE));
     }

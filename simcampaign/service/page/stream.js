@@ -1,4 +1,5 @@
 import { Emitter } from "./emitter.js";
+import { Absence, looked } from "./presence.js";
 import { readEvents } from "./sse.js";
 
 const FIRST_PAUSE = 500,
@@ -7,7 +8,7 @@ const SILENCE = 40_000;
 
 /**
  * The service's events, without gaps: after a break it asks for those behind the last one that it has.
- * Emits `event` with `{ kind, data }`, `state` with "live", "connecting" or "reconnecting", and `resumed` after a break.
+ * While nobody looks it lets its connection go. Emits `event` with `{ kind, data }`, `state` with "live", "connecting" or "reconnecting", and `resumed` after a break.
  */
 export class Stream extends Emitter {
   #api;
@@ -20,9 +21,6 @@ export class Stream extends Emitter {
     this.#api = api;
     this.state = "connecting";
     window.addEventListener("online", () => this.#wake());
-    document.addEventListener("visibilitychange", () => {
-      if (!document.hidden) this.#wake();
-    });
   }
 
   /** Listen from behind an event on, until it is stopped. */
@@ -49,6 +47,10 @@ export class Stream extends Emitter {
       }
       if (abort.signal.aborted) break;
       broken = true;
+      if (document.hidden) {
+        await looked();
+        continue;
+      }
       this.#set("reconnecting");
       await this.#rest(pause * (0.75 + Math.random() / 2));
       pause = Math.min(LONGEST_PAUSE, pause * 2);
@@ -61,7 +63,8 @@ export class Stream extends Emitter {
   }
 
   async *#events(outer) {
-    const silence = new AbortController();
+    const silence = new AbortController(),
+      absence = new Absence();
     let timer = null;
     const heard = () => {
       clearTimeout(timer);
@@ -69,7 +72,7 @@ export class Stream extends Emitter {
     };
     heard();
     try {
-      const signal = AbortSignal.any([outer.signal, silence.signal]);
+      const signal = AbortSignal.any([outer.signal, silence.signal, absence.signal]);
       const answer = await this.#api.request("GET", "/events", { params: { since: this.#last }, signal });
       yield "open";
       for await (const event of readEvents(answer)) {
@@ -78,6 +81,7 @@ export class Stream extends Emitter {
       }
     } finally {
       clearTimeout(timer);
+      absence.close();
     }
   }
 

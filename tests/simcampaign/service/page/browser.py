@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, Request, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, Request, sync_playwright
 
 OPTIONS = [
     "--no-sandbox",
@@ -21,7 +21,7 @@ OPTIONS = [
     "--disable-sync",
 ]
 NAMES = ("chromium", "chromium-browser", "google-chrome")
-PATIENCE_MS = 60_000
+PATIENCE_MS = 15_000
 REFUSED = "Failed to load resource"
 """What a browser writes for each answer that is no success, however well the page takes it."""
 
@@ -73,3 +73,8 @@ def watched(browser: Browser, url: str, *, refusals: bool = False, **options: An
         assert hosts == {urlsplit(url).netloc}, hosts
     finally:
         context.close()
+
+
+def row(page: Page, job_id: str) -> Locator:
+    """Return the row of a job in the list that is shown."""
+    return page.get_by_role("row").filter(has=page.get_by_role("link", name=job_id, exact=True))
