@@ -37,6 +37,7 @@ class Book:
         self.ledger = ledger
         self.clock = clock
         self.listeners: list[Callable[[Sequence[Event]], None]] = []
+        self._told = 0
         self._database = ledger.database
         self._writer = GroupWriter(ledger.database, self._tell)
 
@@ -47,6 +48,7 @@ class Book:
     def _tell(self, notes: Sequence[Any]) -> None:
         events = [event for note in notes for event in note]
         if events:
+            self._told = events[-1].seq
             for listener in self.listeners:
                 listener(events)
 
@@ -166,8 +168,8 @@ class Book:
         return self._read(lambda connection: queuebook.events_since(connection, seq, limit, job_id))
 
     def last_event(self) -> int:
-        """Return the sequence number of the newest event."""
-        return self._read(queuebook.last_event)
+        """Return the sequence number of the newest event, also if it was deleted with its job since."""
+        return max(self._told, self._read(queuebook.last_event))
 
     def places(self, site: str) -> list[Place]:
         """Return the open arrays of a site."""

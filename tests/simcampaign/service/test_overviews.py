@@ -140,3 +140,11 @@ def test_a_log_is_told_as_it_is_printed_until_its_job_is_over(server: Server, tm
     assert "one" not in after
     assert "two" in after
     assert server.http.get("/jobs/nobody/log/events").status_code == 404
+
+
+def test_the_newest_event_stays_the_newest_when_its_job_is_deleted(server: Server) -> None:
+    job_id = server.shell("true")
+    server.wait(job_id)
+    before = server.http.get("/api/overview").json()["last_event"]
+    server.http.delete(f"/jobs/{job_id}")
+    assert server.http.get("/api/overview").json()["last_event"] == before

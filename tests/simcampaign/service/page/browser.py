@@ -21,7 +21,7 @@ OPTIONS = [
     "--disable-sync",
 ]
 NAMES = ("chromium", "chromium-browser", "google-chrome")
-PATIENCE_MS = 15_000
+PATIENCE_MS = 60_000
 REFUSED = "Failed to load resource"
 """What a browser writes for each answer that is no success, however well the page takes it."""
 
