@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 
 import configs
-from configs.campaign import make_campaign
+from configs.contexts import open_campaign
 from configs.local import LocalContextConfig
 from configs.parameters import ParametersConfig
 from configs.series import SeriesConfig
@@ -17,21 +17,6 @@ from simcampaign.engine.campaign import Campaign
 from simcampaign.engine.report import publish
 from simcampaign.engine.steps import PLAIN, gather, submit_missing
 from simcampaign.engine.watch import watch
-from simcampaign.jobs import Resources
-from simcampaign.places import data_folder
-from simcampaign.sites.local import LocalSite
-
-
-def open_campaign(context: LocalContextConfig, series: SeriesConfig, parameters: ParametersConfig) -> Campaign:
-    """Put the campaign together as ``flows.run_local_simulations`` does, whose module imports Prefect."""
-    return make_campaign(
-        context,
-        series,
-        parameters,
-        site=LocalSite(root=data_folder() / "local", slots=context.core_slots()),
-        command=context.arguments(),
-        resources=Resources(context.cpus_per_job, context.memory_per_job, context.timeout),
-    )
 
 
 def run(campaign: Campaign) -> bool:

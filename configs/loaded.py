@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -16,7 +16,7 @@ from configs.documents import write_yaml
 from configs.kinds import choose
 from configs.references import escape_references, resolve_references
 from configs.series import Expanding
-from configs.sources import PARTS, Composed, compose
+from configs.sources import PARTS, compose
 from simcampaign.errors import ConfigError, Problem
 from simcampaign.fields import reader
 from simcampaign.mistakes import did_you_mean, explain
@@ -72,23 +72,39 @@ def load(
         for name, value in config.items()
         if name not in PARTS
     ]
-    parts: dict[str, Any] = {}
-    expanded: Series | None = None
-    for part, kind in zip(PARTS, (context, series, parameters), strict=True):
-        if part in composed.broken:
-            continue
-        data = config.get(part)
-        if part == "series":
-            parts[part], expanded, found = _read_series(data, series, composed)
-        else:
-            parts[part], found = _read_part(part, data, kind)
-        problems += _without_repeats(found, problems)
+    parts, expanded, found = read_parts(config, (context, series, parameters), composed.base, composed.broken)
+    problems += _without_repeats(found, problems)
     if problems or expanded is None:
         raise ConfigError(problems, "--help documents every field")
     return Loaded(parts["context"], parts["series"], parts["parameters"], expanded, composed.source, composed.base)
 
 
-def _read_part(part: str, data: Any, kind: type[Any]) -> tuple[Any, list[Problem]]:
+def read_parts(
+    config: Mapping[str, Any],
+    kinds: tuple[type[Any], type[Expanding], type[Any]],
+    base: Path,
+    broken: Collection[str] = (),
+) -> tuple[dict[str, Any], Series | None, list[Problem]]:
+    """Return context, series and parameters as the dataclasses of ``kinds``, the expanded series, and what is wrong.
+
+    Files of conditions are found relative to ``base``; parts that are named in ``broken`` are left out.
+    """
+    parts: dict[str, Any] = {}
+    expanded: Series | None = None
+    problems: list[Problem] = []
+    for part, kind in zip(PARTS, kinds, strict=True):
+        if part in broken:
+            continue
+        if part == "series":
+            parts[part], expanded, found = _read_series(config.get(part), kinds[1], base)
+        else:
+            parts[part], found = read_part(part, config.get(part), kind)
+        problems += found
+    return parts, expanded, problems
+
+
+def read_part(part: str, data: Any, kind: type[Any]) -> tuple[Any, list[Problem]]:
+    """Return a part as its dataclass, and what is wrong with it."""
     data = {} if data is None else data
     kind, problems = choose(kind, data, part)
     if problems:
@@ -99,16 +115,16 @@ def _read_part(part: str, data: Any, kind: type[Any]) -> tuple[Any, list[Problem
         return None, explain(error, part, kind, data)
 
 
-def _read_series(data: Any, kind: type[S], composed: Composed) -> tuple[S | None, Series | None, list[Problem]]:
+def _read_series(data: Any, kind: type[S], base: Path) -> tuple[S | None, Series | None, list[Problem]]:
     if isinstance(data, Mapping) and "conditions" in data:
-        data = {**data, "conditions": anchor(data["conditions"], composed.base)}
-    config, problems = _read_part("series", data, kind)
+        data = {**data, "conditions": anchor(data["conditions"], base)}
+    config, problems = read_part("series", data, kind)
     if config is not None:
-        expanded, problems = config.examine(vars(config), composed.base)
+        expanded, problems = config.examine(vars(config), base)
         return config, expanded, problems
     if isinstance(data, Mapping):
         faulty = {problem.path.partition(".")[2].partition(".")[0].partition("[")[0] for problem in problems}
-        _, more = kind.examine(data, composed.base, faulty)
+        _, more = kind.examine(data, base, faulty)
         problems += more
     return None, None, problems
 

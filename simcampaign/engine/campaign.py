@@ -81,6 +81,12 @@ class SeriesRecord:
         """The ledger, opened when it is first needed."""
         return Ledger(self.ledger_url)
 
+    def using(self, ledger: Ledger) -> Self:
+        """Return the same with a ledger that is open already."""
+        changed = replace(self, ledger_url=ledger.database.url)
+        vars(changed)["ledger"] = ledger
+        return changed
+
     @cached_property
     def id(self) -> int:
         """The campaign's id in the ledger: that of its series in its working location."""

@@ -213,9 +213,10 @@ class Ledger:
                 found[array_id] = {JobState(state): count for state, count in json.loads(counts).items()}
         return found
 
-    def runs(self, campaign_id: int) -> list[RunRow]:
+    def runs(self, campaign_id: int, *, active_only: bool = False) -> list[RunRow]:
         """Return every range that was ever submitted, oldest first; ranges of abandoned arrays are left out.
 
+        With ``active_only`` those of jobs that have not ended.
         Of rows that share a run the last one tells its state.
         """
         query = (
@@ -234,6 +235,8 @@ class Ledger:
             .where(arrays.c.campaign_id == campaign_id, arrays.c.state != ArrayState.ABANDONED)
             .order_by(ranges.c.array_id, ranges.c.row)
         )
+        if active_only:
+            query = query.where(jobs.c.state.in_(_ACTIVE), arrays.c.state.in_(OPEN))
         with self.database.read() as connection:
             return cast("list[RunRow]", list(connection.execute(query)))
 

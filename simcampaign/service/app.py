@@ -14,7 +14,17 @@ from simcampaign.service import wire
 from simcampaign.service.assembly import Service
 from simcampaign.service.logs import Tails
 from simcampaign.service.news import News
-from simcampaign.service.routes import arrays, changing, description, hosting, listing, overview, page, system
+from simcampaign.service.routes import (
+    arrays,
+    campaigns,
+    changing,
+    description,
+    hosting,
+    listing,
+    overview,
+    page,
+    system,
+)
 from simcampaign.service.security.gate import Gate
 from simcampaign.service.sockets.late import LateSockets
 
@@ -48,7 +58,7 @@ def make_api(service: Service) -> FastAPI:
     api.state.service = service
     api.state.news = News(service)
     api.state.tails = Tails(service)
-    for each in (listing, changing, arrays, overview, hosting, system, description, page):
+    for each in (listing, changing, arrays, campaigns, overview, hosting, system, description, page):
         api.include_router(each.router)
     api.add_exception_handler(SimcampaignError, _known_error)
     api.add_exception_handler(RequestValidationError, _wrong_request)

@@ -19,9 +19,12 @@ from simcampaign.ledger import Ledger
 from simcampaign.ledger.ledger import default_url
 from simcampaign.ledger.queuerows import Change, Event
 from simcampaign.places import data_folder
+from simcampaign.service.campaigns.contexts import Contexts
+from simcampaign.service.campaigns.keeper import Keeper
 from simcampaign.service.core.book import Book
 from simcampaign.service.core.dispatcher import Dispatcher
 from simcampaign.service.core.lane import Lane
+from simcampaign.service.core.limits import campaign_slots
 from simcampaign.service.core.requestlane import RequestLane
 from simcampaign.service.core.streamlane import StreamLane
 from simcampaign.service.core.telemetry import Telemetry
@@ -29,6 +32,7 @@ from simcampaign.service.security.access import Access
 from simcampaign.service.settings import Settings
 from simcampaign.service.sites import sites_here, usable
 from simcampaign.sites.local import LocalSite
+from simcampaign.sites.registry import LOCAL
 
 EVENTS_KEPT = 200_000
 """Events that a client which comes back can be told, at least."""
@@ -48,6 +52,7 @@ class Service:
         """What is called, in the server's thread, before the server waits for its connections to end."""
 
         self.access = Access(settings)
+        self.contexts = Contexts(settings)
         url = settings.ledger or default_url()
         self._claim = _Claim(url)
         self.book = Book(Ledger(url))
@@ -55,17 +60,28 @@ class Service:
         self._told = 0
         self.book.listeners.append(self._count)
         self.telemetry = Telemetry(data_folder())
+        here = sites_here()
         self.dispatcher = Dispatcher(
-            self.book, self.telemetry, self._open_lane, sites_here(), settings.resource_limits, settings.shares
+            self.book, self.telemetry, self._open_lane, here, settings.resource_limits, settings.shares
         )
+
+        self.campaigns = Keeper(
+            self.book,
+            self.contexts,
+            lambda cores: campaign_slots(self.dispatcher.limits, here.get(LOCAL, 1.0), cores),
+            lambda: self.dispatcher.standing().held_back,
+        )
+        self.dispatcher.others_here = lambda: self.campaigns.running_here
 
     def start(self) -> None:
         """Take up what an earlier service left, and go to work."""
         self.telemetry.start()
         self.dispatcher.start()
+        self.campaigns.start()
 
     def stop(self) -> None:
         """Stop; jobs that run go on, and the next service attaches to them."""
+        self.campaigns.stop()
         self.dispatcher.stop()
         self.telemetry.stop()
         self.book.close()

@@ -206,6 +206,11 @@ class Settings:
     applications: dict[str, ApplicationConfig] = field(default_factory=dict)
     """Programs that clients may run, by name."""
 
+    contexts: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """Where and how campaigns of clients run, by name: kind (local, docker, cluster or batch), the fields of the
+    context of its flow, shared = true if all users share their files, and parameters that clients cannot change.
+    manifest_location is left out: manifests lie with the files."""
+
     max_body_bytes: Count = 4 * 2**20
     """Largest request."""
 
@@ -292,7 +297,7 @@ def is_loopback(host: str) -> bool:
 
 
 def _names(settings: Settings) -> list[Problem]:
-    named = [("users", name) for name in settings.users] + [("applications", name) for name in settings.applications]
+    named = [(what, name) for what in ("users", "applications", "contexts") for name in getattr(settings, what)]
     reason = "must be 1 to 64 letters, digits and . _ -, and start with a letter or digit"
     return [Problem(f"service.{what}", name, reason) for what, name in named if not NAME.fullmatch(name)]
 

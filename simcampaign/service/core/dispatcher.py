@@ -54,6 +54,8 @@ class Dispatcher:
         self.book = book
         self.telemetry = telemetry
         self.caps = caps or Caps()
+        self.others_here: Callable[[], int] = lambda: 0
+        """How many jobs run on this host that are not of the queue."""
         self._limits = limits or ResourceLimits()
         self._open_lane = open_lane
         self._here = dict(here)
@@ -279,7 +281,8 @@ class Dispatcher:
             if self._stopping or not len(self._queue):
                 return
             active = self._active.values()
-            space = room(self._limits, self.caps, self.telemetry.latest, active, self._here)
+            others = self.others_here()
+            space = room(self._limits, self.caps, self.telemetry.latest, active, self._here, others)
             taken: dict[str, float] = {}
             for row in active:
                 taken[row.user] = taken.get(row.user, 0.0) + row.cores

@@ -78,8 +78,21 @@ class Caps:
     """Shares of users, 1 for each who is not named."""
 
 
+def campaign_slots(limits: ResourceLimits, slots: float, cores: int) -> int:
+    """Return how many slots of this host campaigns may take, whose jobs take ``cores`` each.
+
+    Of ``max_concurrent_jobs``, and of the ``slots`` that there are, one is left to the queue, if there are several.
+    """
+    return max(cores, min((limits.max_concurrent_jobs - 1) * cores, int(slots) - 1))
+
+
 def room(
-    limits: ResourceLimits, caps: Caps, sample: Sample, active: Iterable[QueueRow], here: Mapping[str, float]
+    limits: ResourceLimits,
+    caps: Caps,
+    sample: Sample,
+    active: Iterable[QueueRow],
+    here: Mapping[str, float],
+    others: int = 0,
 ) -> Room:
     """Return what there is room for.
 
@@ -93,6 +106,8 @@ def room(
         The jobs that were handed over and are not over.
     here
         The sites on this host, with their cores.
+    others
+        Jobs on this host that are not of the queue. They leave it one place at least.
     """
     active = list(active)
     jobs = Counter(row.site for row in active)
@@ -100,7 +115,7 @@ def room(
     ours = [row for row in active if row.site in here]
     total_mb = sample.memory_total_gb * 1024
     memory = total_mb - limits.min_memory_gb * 1024 - sum(row.memory_mb for row in ours)
-    left = float(limits.max_concurrent_jobs - len(ours))
+    left = float(max(1, limits.max_concurrent_jobs - others) - len(ours))
     if is_short(limits, sample):
         left = 0.0
     sites = {}

@@ -128,7 +128,7 @@ class Server:
         with contextlib.suppress(ProcessLookupError):
             self.stop()
         self.http.close()
-        for directory in (self.home / "local" / "arrays").glob("*"):
+        for directory in filter(Path.is_dir, (self.home / "local" / "arrays").glob("*")):
             (directory / "closed").write_text(str((directory / "jobs.jsonl").read_text().count("\n")))
             if not is_idle(directory):
                 os.kill(int((directory / "runner.lock").read_text().split()[0]), signal.SIGUSR1)

@@ -1,0 +1,1 @@
+"""Campaigns in the job manager: what clients may ask for, and the thread that keeps them going."""
