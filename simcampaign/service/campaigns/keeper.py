@@ -72,8 +72,8 @@ class Keeper:
     ) -> None:
         """Describe the work.
 
-        ``slots_here`` says how many slots of this host campaigns may take, given how many each job takes; ``short`` says
-        why nothing may be started here just now.
+        ``slots_here`` says how many slots of this host campaigns may take, given how many each job takes; ``short``
+        says why nothing may be started here just now.
         """
         self._book = book
         self._contexts = contexts
