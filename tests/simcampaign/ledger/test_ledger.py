@@ -2,8 +2,10 @@
 
 import multiprocessing
 import sqlite3
+from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from simcampaign.errors import ConfigError, ConflictError, LocationError, NetworkError
 from simcampaign.jobs import ArrayReport, Cause, JobReport, JobState, RunRange
@@ -219,3 +221,21 @@ def test_details_fill_in_times_that_were_not_known_and_change_no_others(ledger):
     ledger.record(array, ArrayReport("1", [JobReport(0, JobState.FINISHED), known]))
     ledger.complete(array.id, [JobReport(index, JobState.FINISHED, started=0.0, ended=4.0) for index in range(2)])
     assert ledger.usage(campaign).wall_seconds == 5.0
+
+
+def test_a_ledger_of_the_version_before_is_brought_up_to_date(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'old.sqlite'}"
+    ledger = Ledger(url)
+    campaign = ledger.campaign("s", "/there")
+    with ledger.database.write() as connection:
+        for statement in (
+            "ALTER TABLE campaigns DROP COLUMN tries_since",
+            "DROP INDEX ix_queue_jobs_array",
+            "ALTER TABLE queue_jobs DROP COLUMN array",
+            "UPDATE simcampaign_versions SET version = 1",
+        ):
+            connection.execute(sa.text(statement))
+    ledger.database.engine.dispose()
+    upgraded = Ledger(url)
+    assert upgraded.campaign("s", "/there") == campaign
+    assert upgraded.tries_since(campaign) == 0
