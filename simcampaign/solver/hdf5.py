@@ -1,8 +1,8 @@
 """The files of simulations and results: an HDF5 file with the text of the model and its arrays.
 
-Root attributes ``type`` (text) and ``version`` (integer); a dataset ``document``, one text in JSON of fixed length, in
-which ``{"$array": NAME}`` stands for an array; a group ``arrays`` with the arrays as datasets. Nothing else: no
-objects, no links to elsewhere, no types of variable length, so that a file from anybody can be read.
+Root attributes ``type`` (text of fixed length) and ``version`` (integer); a dataset ``document``, one text in JSON of
+fixed length, in which ``{"$array": NAME}`` stands for an array; a group ``arrays`` with the arrays as datasets. Nothing
+else: no objects, no links to elsewhere, no types of variable length, so that a file from anybody can be read.
 """
 
 from __future__ import annotations
@@ -23,6 +23,9 @@ MAX_TEXT = 16 * 2**20
 
 MAX_BYTES = 4 * 2**30
 """Bytes that all arrays of a document may have together once they are unpacked."""
+
+MAX_ATTRIBUTE = 1000
+"""Bytes that an attribute may have."""
 
 MAX_ARRAYS = 1000
 """Arrays that a document may have."""
@@ -52,7 +55,7 @@ def pack(kind: str, version: int, tree: Any) -> bytes:
         raise ConfigError([Problem("document", len(text), f"is longer than {MAX_TEXT} bytes without its arrays")])
     memory = io.BytesIO()
     with h5py.File(memory, "w", libver=("v110", "v110")) as file:
-        file.attrs["type"] = kind
+        file.attrs["type"] = np.array(kind.encode(), dtype=h5py.string_dtype("utf-8", len(kind.encode())))
         file.attrs["version"] = version
         file.create_dataset("document", data=np.array(text, dtype=h5py.string_dtype("utf-8", len(text))))
         group = file.create_group("arrays")
@@ -106,9 +109,8 @@ def _refuse(path: Path, reason: str) -> ConfigError:
 def _read(file: h5py.File, path: Path, limit: int) -> Content:
     if set(file) != _MEMBERS:
         raise _refuse(path, "must hold `document` and `arrays`, and nothing else")
-    kind, version = _attribute(file, "type", path), _attribute(file, "version", path)
-    if not isinstance(kind, str) or not isinstance(version, int | np.integer):
-        raise _refuse(path, "must name its type by the attributes `type`, a text, and `version`, an integer")
+    kind = _attribute(file, "type", h5py.h5t.TypeStringID, path).decode()
+    version = _attribute(file, "version", h5py.h5t.TypeIntegerID, path)
     text = _dataset(file, "document", path)
     if text.shape != () or text.dtype.kind != "S" or text.dtype.itemsize > MAX_TEXT:
         raise _refuse(path, f"`document` must be one text of fixed length, at most {MAX_TEXT} bytes")
@@ -117,14 +119,17 @@ def _read(file: h5py.File, path: Path, limit: int) -> Content:
     return Content(kind, int(version), _put_in(tree, arrays, path))
 
 
-def _attribute(file: h5py.File, name: str, path: Path) -> object:
+def _attribute(file: h5py.File, name: str, kind: type[h5py.h5t.TypeID], path: Path) -> Any:
+    """Return an attribute of the root. A text of variable length is not even looked at: it lies elsewhere in the file,
+    and where that place is garbled, the HDF5 library may never come back."""
     if name not in file.attrs:
         raise _refuse(path, f"has no attribute `{name}`")
     identity = file.attrs.get_id(name)
-    if identity.shape != () or identity.get_storage_size() > 1000:
-        raise _refuse(path, f"its attribute `{name}` is no single short value")
-    value: object = file.attrs[name]
-    return value
+    stored = identity.get_type()
+    fixed = isinstance(stored, kind) and not (isinstance(stored, h5py.h5t.TypeStringID) and stored.is_variable_str())
+    if not fixed or identity.shape != () or identity.get_storage_size() > MAX_ATTRIBUTE:
+        raise _refuse(path, f"must have `type`, a text of fixed length, and `version`, an integer; {name} is none")
+    return file.attrs[name]
 
 
 def _arrays(file: h5py.File, path: Path, limit: int) -> dict[str, np.ndarray[Any, Any]]:

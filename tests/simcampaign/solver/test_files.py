@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,7 +11,7 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from simcampaign import solver
@@ -36,6 +38,7 @@ def test_a_file_gives_back_the_simulation_by_its_own_class_and_by_any(tmp_path: 
     assert [path.name for path in tmp_path.iterdir()] == [name]
 
 
+@settings(deadline=None, max_examples=30)
 @given(
     values=st.lists(st.floats(-1e300, 1e300), min_size=4, max_size=4),
     frequencies=st.lists(st.floats(1e3, 1e20), min_size=1, max_size=5),
@@ -126,8 +129,12 @@ SPOILT = {
     "one text of fixed length": replace("document", data="{}", dtype=h5py.string_dtype()),
     "nothing else": lambda file: file.create_group("more"),
     "no attribute `type`": lambda file: file.attrs.__delitem__("type"),
-    "no single short value": lambda file: file.attrs.__setitem__("type", ["ModeSolver"] * 3),
-    "no such type of simulation; did you mean `ModeSolver`": lambda file: file.attrs.__setitem__("type", "ModeSolve"),
+    "type is none": lambda file: file.attrs.__setitem__("type", [b"ModeSolver"] * 3),
+    "a text of fixed length": lambda file: file.attrs.__setitem__("type", "ModeSolver"),
+    "version is none": lambda file: file.attrs.__setitem__("version", "1"),
+    "no such type of simulation; did you mean `ModeSolver`": lambda file: file.attrs.__setitem__(
+        "type", np.bytes_("ModeSolve")
+    ),
     "is newer than": lambda file: file.attrs.__setitem__("version", 99),
     "array that is not there": lambda file: file.__delitem__(VALUES),
 }
@@ -156,6 +163,34 @@ def test_no_cut_or_garbled_file_is_taken_for_a_simulation(tmp_path: Path) -> Non
         solver.read(path)
     with pytest.raises(LocationError):
         solver.read(tmp_path / "absent")
+
+
+GARBLE = """
+import random, sys
+from pathlib import Path
+from simcampaign import solver
+from simcampaign.errors import SimcampaignError
+
+path = Path(sys.argv[1])
+whole, luck = path.read_bytes(), random.Random(0)
+for _ in range(100):
+    garbled = bytearray(whole)
+    for _ in range(luck.choice([1, 2, 20])):
+        garbled[luck.randrange(len(whole))] = luck.randrange(256)
+    path.write_bytes(garbled)
+    try:
+        solver.read(path)
+    except SimcampaignError:
+        pass
+print("all read or refused")
+"""
+
+
+def test_no_garbled_byte_makes_reading_hang_or_break(tmp_path: Path) -> None:
+    waveguide(temperature=WARM).to_file(tmp_path / "sent")
+    command = [sys.executable, "-c", GARBLE, str(tmp_path / "sent")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert (done.stdout, done.stderr, done.returncode) == ("all read or refused\n", "", 0)
 
 
 def test_a_simulation_is_no_result_and_no_simulation_of_another_type(tmp_path: Path) -> None:
