@@ -28,6 +28,7 @@ from simcampaign.service.core.limits import campaign_slots
 from simcampaign.service.core.requestlane import RequestLane
 from simcampaign.service.core.streamlane import StreamLane
 from simcampaign.service.core.telemetry import Telemetry
+from simcampaign.service.figures import Figures
 from simcampaign.service.security.access import Access
 from simcampaign.service.settings import Settings
 from simcampaign.service.sites import sites_here, usable
@@ -59,6 +60,8 @@ class Service:
         self._claim.hold_database(self.book)
         self._told = 0
         self.book.listeners.append(self._count)
+        self.figures = Figures()
+        self.book.listeners.append(self.figures.hear)
         self.telemetry = Telemetry(data_folder())
         here = sites_here()
         self.dispatcher = Dispatcher(
@@ -76,6 +79,7 @@ class Service:
     def start(self) -> None:
         """Take up what an earlier service left, and go to work."""
         self.telemetry.start()
+        self.figures.take_up(self.book.not_over())
         self.dispatcher.start()
         self.campaigns.start()
 

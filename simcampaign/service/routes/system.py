@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Query, Request, Response
@@ -10,11 +11,14 @@ from fastapi.responses import JSONResponse, PlainTextResponse, StreamingResponse
 from simcampaign import __version__
 from simcampaign.ledger.queuerows import QueueState
 from simcampaign.service import wire
+from simcampaign.service.figures import gauge
 from simcampaign.service.news import News
 from simcampaign.service.routes.asking import REFUSALS, Asking, Serving, need
 from simcampaign.service.routes.hosting import cluster_backend, pool
 
 router = APIRouter(tags=["system"], responses=REFUSALS)
+
+_GIB = 2**30
 
 
 @router.get("/health")
@@ -80,27 +84,24 @@ async def get_events(
     return StreamingResponse(news.stream(behind, job), media_type="text/event-stream")
 
 
-METRICS = (
-    ("simcampaign_cpu_percent", "cpu_percent", "CPU in use"),
-    ("simcampaign_memory_percent", "memory_percent", "Memory in use"),
-    ("simcampaign_memory_free_gb", "memory_free_gb", "Memory left, in GiB"),
-    ("simcampaign_disk_free_gb", "disk_free_gb", "Disk left, in GiB"),
-)
-
-
 @router.get("/metrics", response_class=PlainTextResponse)
 def get_metrics(service: Serving) -> Response:
-    """Return figures in Prometheus' text format."""
-    counts = service.book.counts()
-    lines = ["# HELP simcampaign_jobs Jobs per state", "# TYPE simcampaign_jobs gauge"]
-    lines += [f'simcampaign_jobs{{state="{state}"}} {counts.get(state, 0)}' for state in QueueState]
-    sample = service.telemetry.latest
-    values = [(name, getattr(sample, field), text) for name, field, text in METRICS]
-    values.append(("simcampaign_uptime_seconds", wire.uptime(service.started), "Seconds since the service started"))
-    values.append(("simcampaign_last_event", service.book.last_event(), "Sequence number of the newest event"))
-    values += [
-        (f"simcampaign_limit_{name}", value, "Limit") for name, value in service.dispatcher.limits.as_dict().items()
-    ]
-    for name, value, text in values:
-        lines += [f"# HELP {name} {text}", f"# TYPE {name} gauge", f"{name} {value}"]
+    """Return figures in Prometheus' text format, in its base units."""
+    counts, sample, limits = service.book.counts(), service.telemetry.latest, service.dispatcher.limits
+    states = [(f'{{state="{state}"}}', counts.get(state, 0)) for state in QueueState]
+    values: Sequence[tuple[str, str, float]] = (
+        ("start_time_seconds", "When the service started, in seconds since the epoch", service.started),
+        ("last_event", "Sequence number of the newest event", service.book.last_event()),
+        ("host_cpu_ratio", "CPU in use", sample.cpu_percent / 100),
+        ("host_memory_ratio", "Memory in use", sample.memory_percent / 100),
+        ("host_memory_free_bytes", "Memory left", sample.memory_free_gb * _GIB),
+        ("host_disk_free_bytes", "Disk left", sample.disk_free_gb * _GIB),
+        ("limit_concurrent_jobs", "Jobs that may run on this host at a time", limits.max_concurrent_jobs),
+        ("limit_cpu_ratio", "No job starts here while more is in use", limits.max_cpu_percent / 100),
+        ("limit_memory_free_bytes", "No job starts here while less is free", limits.min_memory_gb * _GIB),
+        ("limit_disk_free_bytes", "No job starts here while less is free", limits.min_disk_gb * _GIB),
+    )
+    lines = [*gauge("simcampaign_jobs", "Jobs per state", states), *service.figures.lines()]
+    for name, text, value in values:
+        lines += gauge(f"simcampaign_{name}", text, [("", value)])
     return PlainTextResponse("\n".join([*lines, ""]), media_type="text/plain; version=0.0.4; charset=utf-8")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from tests.simcampaign.service.server import Server, running
 from tests.support import until
@@ -304,10 +306,44 @@ def test_a_deleted_job_is_gone_with_its_files_and_one_that_waits_is_not_deleted(
     assert server.http.delete(f"/jobs/{waits}").status_code == 409
 
 
-def test_figures_for_prometheus_and_the_description_for_programs(server: Server) -> None:
+def figures(server: Server) -> dict[tuple[str, str], float]:
+    """Return the figures for Prometheus by name and label, as its own parser reads them."""
+    families = text_string_to_metric_families(server.http.get("/metrics").text)
+    samples = [sample for family in families for sample in family.samples]
+    return {(sample.name, next(iter(sample.labels.values()), "")): sample.value for sample in samples}
+
+
+def test_figures_for_prometheus_count_jobs_and_their_times(server: Server) -> None:
+    before = figures(server)
+    server.wait(server.shell("true"), server.shell("exit 1"))
+    after = figures(server)
+    assert after["simcampaign_jobs", "queued"] == 0
+    grown = {name: after[name] - before[name] for name in after if name[0].endswith(("_total", "_count"))}
+    assert grown == {
+        ("simcampaign_jobs_submitted_total", ""): 2,
+        ("simcampaign_jobs_ended_total", "completed"): 1,
+        ("simcampaign_jobs_ended_total", "failed"): 1,
+        ("simcampaign_jobs_ended_total", "cancelled"): 0,
+        ("simcampaign_jobs_ended_total", "lost"): 0,
+        ("simcampaign_job_wait_seconds_count", ""): 2,
+        ("simcampaign_job_run_seconds_count", ""): 2,
+    }
+    for name in ("simcampaign_job_wait_seconds", "simcampaign_job_run_seconds"):
+        buckets = [count for (found, _), count in after.items() if found == f"{name}_bucket"]
+        assert buckets == sorted(buckets)
+        assert after[f"{name}_bucket", "+Inf"] == after[f"{name}_count", ""]
+    assert 0 < after["simcampaign_host_memory_free_bytes", ""] < 2**50
+
+
+def test_figures_keep_prometheus_names(server: Server) -> None:
     text = server.http.get("/metrics").text
-    assert 'simcampaign_jobs{state="queued"} 0' in text
-    assert all(line.startswith("#") or len(line.split(" ")) == 2 for line in text.splitlines())
+    for family in text_string_to_metric_families(text):
+        assert family.documentation, family.name
+        assert not re.search("_(percent|gb|mb|ms|minutes|hours)$", family.name), "Prometheus has base units only"
+        assert all(sample.name.endswith("_total") == (family.type == "counter") for sample in family.samples)
+
+
+def test_the_description_for_programs(server: Server) -> None:
     paths = server.http.get("/openapi.json").json()["paths"]
     assert {"/jobs/submit", "/jobs/{job_id}/cancel", "/pool/limits"} <= set(paths)
     page = server.http.get("/docs")

@@ -24,7 +24,7 @@ OVER = ("job_completed", "job_cancelled")
 AHEAD = 20
 """Jobs that each client has in the queue at a time."""
 
-PAUSE = 0.05
+PAUSE = 0.1
 """How long a client waits before it asks again a service that does not answer."""
 
 
@@ -111,12 +111,13 @@ class StreamPerson(Person):
     """Listens to server-sent events."""
 
     def _listen(self) -> None:
-        while not self.leaving.is_set():
-            try:
-                with httpx.stream("GET", f"{self.url}/events", params={"since": self.seq}, timeout=5) as answer:
-                    self._read(answer)
-            except httpx.TransportError:
-                self.leaving.wait(PAUSE)
+        with httpx.Client(base_url=self.url, timeout=5) as http:
+            while not self.leaving.is_set():
+                try:
+                    with http.stream("GET", "/events", params={"since": self.seq}) as answer:
+                        self._read(answer)
+                except httpx.TransportError:
+                    self.leaving.wait(PAUSE)
 
     def _read(self, answer: httpx.Response) -> None:
         kind = ""
