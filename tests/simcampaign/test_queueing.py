@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import random
 from collections import Counter
 from dataclasses import replace
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from simcampaign.queueing import AGEING_SECONDS, PATIENCE_SECONDS, Queue, Room, SiteRoom, Waiting, hopeless_from_start
@@ -155,3 +156,50 @@ def test_never_more_than_there_is_room_for_and_picking_changes_nothing(
 @given(jobs_of_any_kind)
 def test_every_job_that_may_start_starts_once_there_is_room(jobs: list[Waiting]) -> None:
     assert sorted(in_turn(queue_of(*jobs)), key=int) == [each.id for each in jobs if not each.held]
+
+
+@settings(deadline=None)  # a loaded machine takes its time
+@given(jobs_of_any_kind, st.randoms(use_true_random=False))
+def test_the_order_is_one_however_jobs_were_lined_up(jobs: list[Waiting], chance: random.Random) -> None:
+    shuffled = chance.sample(jobs, len(jobs))
+    assert list(queue_of(*shuffled)) == list(queue_of(*jobs))
+    assert in_turn(queue_of(*shuffled)) == in_turn(queue_of(*jobs))
+
+
+@settings(deadline=None)  # a loaded machine takes its time
+@given(st.integers(0, 5), st.integers(1, 20))
+def test_a_job_is_overtaken_by_those_alone_that_come_while_their_priority_outweighs_its_age(
+    gap: int, per_ageing: int
+) -> None:
+    queue = queue_of(job(0))
+    step, order = AGEING_SECONDS / per_ageing, 1
+    overtaking = 2 * (gap * per_ageing + 1)
+    for each in range(overtaking + 1):
+        now = NOW + each * step
+        for _ in range(2):  # more come than can start
+            queue.add(replace(job(order, priority=gap), since=now), {})
+            order += 1
+        (chosen,) = queue.pick(Room(jobs=1), {}, now)
+        queue.remove(chosen.id)
+        if chosen.id == "0":
+            return
+    raise AssertionError(f"more than {overtaking} jobs overtook it")
+
+
+@settings(deadline=None)  # a loaded machine takes its time
+@given(st.integers(1, 4), st.integers(1, 4), st.integers(1, 3), st.integers(0, 12))
+def test_shares_of_running_jobs_come_to_the_weights_of_their_users(
+    one: int, other: int, rounds: int, head_start: int
+) -> None:
+    slots = (one + other) * rounds
+    jobs = [job(number, user="a" if number % 2 else "b") for number in range(400)]
+    queue = queue_of(*jobs, weights={"a": one, "b": other})
+    running = [replace(job(number), user="a") for number in range(1000, 1000 + min(head_start, slots))]
+    for _ in range(2 * slots):
+        taken = {user: float(sum(each.user == user for each in running)) for user in "ab"}
+        chosen = queue.pick(Room(jobs=slots - len(running)), taken, NOW)
+        running += [queue.remove(each.id) or each for each in chosen]
+        shares = Counter(each.user for each in running)
+        running.pop(0)  # the oldest ends
+    assert abs(shares["a"] - one * rounds) <= 1
+    assert shares.total() == slots
