@@ -27,7 +27,7 @@ export class CampaignView extends View {
     this.tiles = new CampaignTiles();
     this.actions = h("div", { class: "buttons" });
     this.map = new HeatMap((condition, seed) => this.#openRun(condition, seed));
-    this.failures = new Failures(app);
+    this.failures = new Failures();
     this.mapRefresher = new Refresher(() => this.#loadMap(), MAP_PAUSE);
     this.summary = h("p", { class: "soft hint" });
     this.head.prepend(h("a", { class: "back", href: link("campaigns") }, "← Campaigns"));
@@ -107,7 +107,7 @@ export class CampaignView extends View {
     this.message.hidden = !campaign.message;
     showShares(this.bar, campaign.counts);
     this.tiles.show(campaign);
-    this.failures.show(campaign.failures ?? []);
+    this.failures.show(campaign.failures ?? [], campaign.summary);
     const may = this.app.session.owns(campaign.user);
     for (const { element, fits } of this.buttons) element.hidden = !may || !fits(campaign);
   }

@@ -1,16 +1,11 @@
-import { jobPath } from "./api.js";
 import { Keyed, h, setText } from "./dom.js";
 import { stateIcon } from "./states.js";
-import { link } from "./router.js";
-import { readEvents } from "./sse.js";
 import { counted } from "./text.js";
 
-const TAIL = 8192;
-
-/** Failed runs of a campaign, each with its cause and, once it is opened, the end of its log. */
+/** Failed runs of a campaign, each with its cause and the place of its log. */
 export class Failures {
-  constructor(app) {
-    this.app = app;
+  constructor() {
+    this.folder = "";
     this.title = h("h2", {});
     this.list = h("div", {});
     this.parts = new Keyed(
@@ -22,7 +17,9 @@ export class Failures {
     this.failures = [];
   }
 
-  show(failures) {
+  /** Show failures; `summary` is the path of the campaign's summary, beside which the logs lie. */
+  show(failures, summary) {
+    this.folder = summary ? summary.slice(0, summary.lastIndexOf("/") + 1) : "";
     this.failures = failures;
     this.element.hidden = failures.length === 0;
     setText(this.title, failures.length >= 20 ? "The first failures" : counted(failures.length, "failure"));
@@ -44,48 +41,20 @@ export class Failures {
   #make(failure) {
     const cause = h("span", { class: "soft" }),
       message = h("p", {}),
-      log = h("pre", {
-        class: "log short",
-        tabindex: "0",
-        role: "region",
-        "aria-label": `End of the log of ${failure.run}`,
-        hidden: true,
-      });
-    const job = h("p", {}, failure.job ? h("a", { href: link("jobs", failure.job) }, `Job ${failure.job}`) : "");
+      log = h("p", { class: "mono" });
     const element = h(
       "details",
-      {
-        class: "failure",
-        on: {
-          toggle: () => {
-            if (element.open) this.#read(failure, log);
-          },
-        },
-      },
+      { class: "failure" },
       h("summary", {}, stateIcon("failed"), h("strong", {}, failure.run), " ", cause),
-      h("div", { class: "failure-body" }, message, log, job),
+      h("div", { class: "failure-body" }, message, log),
     );
     return {
       element,
       update: (next) => {
         setText(cause, (next.cause ?? "").replaceAll("_", " "));
-        setText(message, next.message ?? "");
+        setText(message, next.message || "It left no message.");
+        setText(log, next.job ? `Log: ${this.folder}logs/${next.job}.log` : "");
       },
     };
-  }
-
-  async #read(failure, log) {
-    if (!failure.job || log.textContent) return;
-    try {
-      const answer = await this.app.api.request("GET", jobPath(failure.job, "/log/events"), { params: { tail: TAIL } });
-      for await (const { kind, data } of readEvents(answer)) {
-        if (kind) log.append(data.text);
-        if (kind) break;
-      }
-    } catch (error) {
-      if (error.status === undefined) throw error;
-    }
-    log.hidden = !log.textContent;
-    log.scrollTop = log.scrollHeight;
   }
 }
