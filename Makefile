@@ -62,6 +62,7 @@ constraints: $(VENV)/.dev  ## Pin names, versions and hashes again
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate --extra demo --extra dev -c requirements/demo.txt pyproject.toml requirements/build.in -o requirements/dev.txt
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate requirements/uv.in -o requirements/uv.txt
 	$(BIN)/uv pip compile -q --universal --no-deps --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate requirements/peers.in -o requirements/peers.txt
+	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate requirements/pyedb.in -o requirements/pyedb.txt
 
 clean:  ## Remove the virtual environment and the demo's results
 	rm -rf $(VENV) "$(DEMO)"

@@ -16,7 +16,10 @@ from typing import Any
 from simcampaign.places import cache_folder
 
 PEER = "container-collection 1.1.0"
-PINS = Path(__file__).parent.parent / "requirements" / "peers.txt"
+_REQUIREMENTS = Path(__file__).parent.parent / "requirements"
+PINS = _REQUIREMENTS / "peers.txt"
+JOB_MANAGER = "pyedb 0.65.2"
+JOB_MANAGER_PINS = _REQUIREMENTS / "pyedb.txt"
 
 # The package's own __init__ wraps each function in a Prefect task, for which it needs Prefect 2. The function's file is
 # loaded by its path instead: the very same code, without the cost of Prefect.
@@ -56,18 +59,18 @@ def ask_peer(question: Mapping[str, Any]) -> dict[str, Any]:
     return answer
 
 
-def environment() -> Path:
+def environment(pins: Path = PINS) -> Path:
     """Return the Python of the peers' environment, after making it if these pins have none yet."""
     if sys.version_info >= (3, 12):
-        raise PeerUnavailable("one of the peers needs pandas 1, which has no wheels beyond Python 3.11")
-    folder = cache_folder() / "peers" / hashlib.sha256(PINS.read_bytes()).hexdigest()[:12]
+        raise PeerUnavailable("some of the peers have no wheels beyond Python 3.11")
+    folder = cache_folder() / "peers" / hashlib.sha256(pins.read_bytes()).hexdigest()[:12]
     python = folder / "bin" / "python"
     if not python.exists():
         print(f"Setting up the peers in {folder} (once)", flush=True)
         draft = folder.with_name(f"{folder.name}.new")
         venv.create(draft, clear=True, with_pip=True)
         install = ["-m", "pip", "install", "-q", "--disable-pip-version-check", "--no-deps", "--require-hashes"]
-        done = subprocess.run([draft / "bin" / "python", *install, "-r", PINS], check=False)
+        done = subprocess.run([draft / "bin" / "python", *install, "-r", pins], check=False)
         if done.returncode:
             shutil.rmtree(draft)
             raise PeerUnavailable("pip could not install them, see above")

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import __main__ as every
-from benchmarks import dispatch, overhead, plan, solver, storage
+from benchmarks import dispatch, overhead, plan, service, solver, storage
 from benchmarks.peer import PeerUnavailable
 
 FACTOR = r"\d+(\.\d+)?"
@@ -108,3 +108,11 @@ def test_unknown_benchmark_is_refused_with_the_known_ones(capsys: pytest.Capture
         every.main(["plans"])
     assert "plans" in (said := capsys.readouterr().err)
     assert "dispatch" in said
+
+
+def test_service_prints_what_one_job_and_many_take(capsys: pytest.CaptureFixture[str]) -> None:
+    service.main(["--singles", "3", "--few", "5", "--many", "10", "--no-peer"])
+    printed = capsys.readouterr().out
+    for label in ("p99, ms", "10 jobs, jobs/s", "memory idle"):
+        assert re.search(rf"{label}\D+{FACTOR}", printed), printed
+    assert printed.count("Goal") == 4
