@@ -7,6 +7,7 @@ import re
 import signal
 import socket
 import sys
+import threading
 from collections.abc import Callable
 
 import uvicorn
@@ -72,6 +73,13 @@ class Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, at_end: list[Callable[[], None]]) -> None:
         super().__init__(config)
         self._at_end = at_end
+        self.up = threading.Event()
+        """Set once requests are answered."""
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin."""
+        await super().startup(sockets)
+        self.up.set()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """End."""
@@ -80,7 +88,7 @@ class Server(uvicorn.Server):
         await super().shutdown(sockets)
 
 
-def make_server(service: Service) -> uvicorn.Server:
+def make_server(service: Service) -> Server:
     """Return the server of a service; ``run(sockets=[…])`` runs it."""
     config = uvicorn.Config(
         make_app(service),

@@ -256,16 +256,17 @@ def read_settings(file: Path | None = None, **over: Any) -> Settings:
 
     Raises ``ConfigError`` with every mistake, ``LocationError`` if the file cannot be read.
     """
+    data = read_table(file) | {name: value for name, value in over.items() if value is not None}
+    return check(data, str(settings_file() if file is None else file))
+
+
+def read_table(file: Path | None = None) -> dict[str, Any]:
+    """Return what a file says, unchecked; by default ``settings_file()`` if it is there. Raises as above."""
     path = settings_file() if file is None else file
-    data = _read(path, needed=file is not None)
-    return check(data | {name: value for name, value in over.items() if value is not None}, str(path))
-
-
-def _read(path: Path, *, needed: bool) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        if not needed:
+        if file is None:
             return {}
         raise LocationError(f"{path} is not there", "simcampaign serve --config FILE") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

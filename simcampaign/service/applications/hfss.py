@@ -6,6 +6,7 @@ What they say of the program itself is not heard: it is the server's. Fields tha
 from __future__ import annotations
 
 import dataclasses
+import glob
 import re
 import secrets
 import time
@@ -182,7 +183,7 @@ def build(config: Mapping[str, Any], name: str, settings: Settings) -> tuple[Hfs
         outputs=tuple(application.outputs),
         resources=_local_resources(asked, application, here) if batch is None else batch.resources(),
         options={} if batch is None else _options(batch, site),
-        log=str(project.parent / f"{project.stem}.aedb.batchinfo*" / "*.log"),
+        log=f"{glob.escape(str(project.with_suffix('.aedb')))}.batchinfo*/*.log",
     )
     return asked, site.name, work
 

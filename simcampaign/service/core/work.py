@@ -35,7 +35,7 @@ class Work:
     """Fields of the site's own options."""
 
     log: str = ""
-    """Absolute path of a log that the program writes beside its output, if its application has one."""
+    """Absolute pattern of the logs that the program writes beside its output; empty if it writes none."""
 
     def text(self) -> str:
         """Return it as JSON."""

@@ -5,10 +5,13 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Query, Request, Response
-from fastapi.responses import PlainTextResponse, StreamingResponse
+from fastapi.responses import JSONResponse, PlainTextResponse, StreamingResponse
 
 from simcampaign.ledger.queuerows import QueueFilter, QueueState
 from simcampaign.service import wire
+from simcampaign.service.applications import hfsslog
+from simcampaign.service.applications.ownlog import own_log
+from simcampaign.service.core.work import Work
 from simcampaign.service.logs import Tails, read_part
 from simcampaign.service.routes.asking import REFUSALS, JobPath, Serving, find
 
@@ -23,6 +26,7 @@ Sort = Literal["created", "started", "ended", "priority", "id", "state", "user"]
 JOBS: Answers = {200: {"description": "Jobs.", "content": {"application/json": {"schema": {"type": "array"}}}}}
 JOB: Answers = {200: {"description": "A job.", "content": {"application/json": {"schema": {"type": "object"}}}}}
 EVENTS: Answers = {200: {"description": "Events.", "content": {"text/event-stream": {}}}}
+PARSED: Answers = {200: {"description": "The log.", "content": {"application/json": {"schema": {"type": "object"}}}}}
 TEXT: Answers = {200: {"description": "What it printed.", "content": {"text/plain": {"schema": {"type": "string"}}}}}
 
 
@@ -91,6 +95,15 @@ def follow_log(
     find(service, job_id)
     tails: Tails = request.app.state.tails
     return StreamingResponse(tails.stream(job_id, offset, tail), media_type="text/event-stream")
+
+
+@router.get("/api/jobs/{job_id}/log", responses={**PARSED, 204: {"description": "It has no such log yet."}})
+def get_solver_log(job_id: JobPath, service: Serving) -> Response:
+    """Return what the log of HFSS says of a job's own run: mesh, adaptive passes, sweep."""
+    row = find(service, job_id, "Job not found")
+    pattern = Work.read(row.work).log
+    text = own_log(pattern, row.id, row.started, row.ended) if pattern else None
+    return Response(status_code=204) if text is None else JSONResponse(hfsslog.parse(text).as_dict())
 
 
 @router.get("/jobs/{job_id}/files")

@@ -128,11 +128,16 @@ class Server:
         with contextlib.suppress(ProcessLookupError):
             self.stop()
         self.http.close()
-        for directory in filter(Path.is_dir, (self.home / "local" / "arrays").glob("*")):
-            (directory / "closed").write_text(str((directory / "jobs.jsonl").read_text().count("\n")))
-            if not is_idle(directory):
-                os.kill(int((directory / "runner.lock").read_text().split()[0]), signal.SIGUSR1)
-            until(lambda: is_idle(directory))  # noqa: B023 - called at once
+        end_runners(self.home)
+
+
+def end_runners(home: Path) -> None:
+    """End the runners of the local site below ``home`` that wait for more jobs."""
+    for directory in filter(Path.is_dir, (home / "local" / "arrays").glob("*")):
+        (directory / "closed").write_text(str((directory / "jobs.jsonl").read_text().count("\n")))
+        if not is_idle(directory):
+            os.kill(int((directory / "runner.lock").read_text().split()[0]), signal.SIGUSR1)
+        until(lambda: is_idle(directory))  # noqa: B023 - called at once
 
 
 @contextlib.contextmanager
