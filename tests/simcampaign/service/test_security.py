@@ -87,6 +87,28 @@ HOSTILE: dict[str, tuple[str, str, dict[str, str], str | None, set[int]]] = {
     "a preflight": ("OPTIONS", "/jobs/submit", {"origin": "http://evil.example"}, None, {405}),
     "a way up": ("GET", "/..%2f..%2f..%2fetc%2fpasswd", {}, None, {404}),
     "a way up in a job": ("GET", "/jobs/..%2f..%2fetc%2fpasswd/log", {}, None, {404}),
+    "a way up, encoded twice": ("GET", "/%252e%252e%252f%252e%252e%252fetc%252fpasswd", {}, None, {404}),
+    "a way up with backslashes": ("GET", "/page/..%5c..%5c..%5cetc%5cpasswd", {}, None, {404}),
+    "a way up in the page": ("GET", "/page/..%2f__init__.py", {}, None, {404}),
+    "an absolute path": ("GET", "/page/%2fetc%2fpasswd", {}, None, {404}),
+    "an absolute path in a job": ("GET", "/api/jobs/%2fetc%2fpasswd/log", {}, None, {404}),
+    "a newline in a job's id": ("POST", "/jobs/a%0d%0aset-cookie:%20x/cancel", {}, None, {404}),
+    "a user before our name": ("GET", "/jobs", {"host": "localhost@evil.example"}, None, {421}),
+    "our name as the user": ("GET", "/jobs", {"host": "localhost:80@evil.example:80"}, None, {421}),
+    "our name with a foreign end": ("GET", "/jobs", {"host": "localhost.evil.example."}, None, {421}),
+    "an address in other digits": ("GET", "/jobs", {"host": "2130706433.evil.example"}, None, {421}),
+    "infinity": ("PUT", "/pool/limits", JSON, '{"max_cpu_percent": Infinity}', {400}),
+    "a number beyond all numbers": ("PUT", "/pool/limits", JSON, '{"min_memory_gb": 1e999}', {400}),
+    "a giant limit": ("PUT", "/pool/limits", JSON, f'{{"max_concurrent_jobs": {"9" * 400}}}', {400}),
+    "the same key twice": (
+        "POST",
+        "/jobs/submit",
+        JSON,
+        '{"config": {"files": {"a.sh": "true"}}, "config": {"command": ["id"]}}',
+        {400},
+    ),
+    "bytes that are no text": ("POST", "/jobs/submit", JSON, '{"config": {"user": "\udcff"}}', {400}),
+    "deep objects": ("POST", "/jobs/submit", JSON, '{"config":' + '{"a":' * 3000 + "1" + "}" * 3001, {400}),
     "a null character": ("GET", "/jobs/a%00b", {}, None, {404}),
     "a giant body": ("POST", "/jobs/submit", JSON, "[" * 30000, {413}),
     "deep nesting": ("POST", "/jobs/submit", JSON, "[" * 19000, {400}),
@@ -101,7 +123,8 @@ HOSTILE: dict[str, tuple[str, str, dict[str, str], str | None, set[int]]] = {
 def test_hostile_requests_are_refused_and_change_nothing(server: Server, name: str) -> None:
     method, path, headers, body, expected = HOSTILE[name]
     before = jobs(server)
-    answer = server.http.request(method, path, headers=headers, content=body)
+    content = None if body is None else body.encode("utf-8", "surrogateescape")
+    answer = server.http.request(method, path, headers=headers, content=content)
     assert answer.status_code in expected, answer.text
     assert "access-control-allow-origin" not in answer.headers
     assert jobs(server) == before
@@ -183,6 +206,34 @@ def test_a_body_that_comes_too_slowly_is_not_waited_for(server: Server, first: b
 def test_a_body_without_a_length_is_measured_while_it_comes(server: Server) -> None:
     answer = server.http.post("/jobs/submit", content=iter([b"x" * 15000, b"x" * 15000]), headers=JSON)
     assert answer.status_code == 413
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        b"content-length: 5\r\ntransfer-encoding: chunked\r\n",
+        b"content-length: 5\r\ncontent-length: 50\r\n",
+        b"content-length: -5\r\n",
+        b"transfer-encoding: chunked, identity\r\n",
+        b"transfer-encoding : chunked\r\n",
+    ],
+    ids=lambda headers: headers.decode().replace("\r\n", " "),
+)
+def test_a_request_with_two_lengths_smuggles_no_second_one_in(server: Server, headers: bytes) -> None:
+    before = jobs(server)
+    second = (
+        b"POST /jobs/submit HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
+        b"content-length: %d\r\n\r\n%s" % (len(BODY), BODY.encode())
+    )
+    first = b"POST /jobs/submit HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n" + headers
+    with socket.create_connection(("127.0.0.1", port_of(server)), 20) as connection:
+        connection.sendall(first + b"\r\n0\r\n\r\n" + second)
+        answer = b""
+        with contextlib.suppress(ConnectionResetError):
+            while part := connection.recv(1000):
+                answer += part
+    assert not any(line.startswith((b"HTTP/1.1 2", b"HTTP/1.1 5")) for line in answer.splitlines())
+    assert jobs(server) == before
 
 
 def test_headers_that_come_too_slowly_end_the_connection(server: Server) -> None:
