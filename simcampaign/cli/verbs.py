@@ -138,6 +138,26 @@ def _serve(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--config", metavar="FILE", help="settings (default: service.toml beside sites.toml)")
 
 
+def _url(text: str) -> str:
+    if not text.startswith(("http://", "https://")):
+        raise argparse.ArgumentTypeError(f"{text!r} must start with http:// or https://")
+    return text
+
+
+def _projects(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("folder", metavar="FOLDER", help="folder with .aedt files and .aedb folders")
+    parser.add_argument("--recursive", action="store_true", help="look into folders below, too")
+    parser.add_argument("--cores", type=count, default=1, metavar="N", help="cores of each job (default: 1)")
+    parser.add_argument(
+        "--url",
+        type=_url,
+        default="http://127.0.0.1:8080",
+        metavar="URL",
+        help="the job manager (default: http://127.0.0.1:8080)",
+    )
+    parser.add_argument("--token-file", metavar="FILE", help="file with the token that the job manager wants")
+
+
 JOBS, ENDING, RUNNING, FILES = (f"simcampaign.cli.{module}" for module in ("jobs", "ending", "running", "files"))
 SITES, CHANGING = "simcampaign.cli.sites", "simcampaign.cli.changing"
 
@@ -300,5 +320,15 @@ Those that finished are left alone.""",
         """Listens at this host's own address; any other needs a token. Ends with Ctrl-C or TERM: jobs
 that run go on, and the next `serve` finds them. Clients choose no programs, unless
 --allow-commands, or applications in service.toml, let them.""",
+    ),
+    Verb(
+        "submit-projects",
+        "submit every HFSS project of a folder to a job manager",
+        "simcampaign.cli.projects:submit_projects",
+        """  simcampaign submit-projects boards
+  simcampaign submit-projects boards --recursive --cores 8 --url https://jobs.example.org --token-file token""",
+        _projects,
+        """Prints the id and the project of each job. Of an .aedt and an .aedb of the same name the
+.aedt is submitted. Exits with 1 if any project is refused; the others are submitted.""",
     ),
 )

@@ -28,7 +28,7 @@ class SimulationConfig(HfssConfig):
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as it is sent."""
-        values = {name: value for name, value in asdict(self).items() if value not in {None, ""} or name == "user"}
+        values = {name: value for name, value in asdict(self).items() if value is not None and value != ""}
         return {**values, "project_path": os.fspath(self.project_path)}
 
 

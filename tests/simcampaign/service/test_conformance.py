@@ -6,6 +6,8 @@ Row 1 is tested with the Python facade, rows 3, 5 and 7 over Socket.IO with the 
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -189,3 +191,38 @@ def test_row_10_a_line_of_a_clients_own_in_a_directive_is_refused(server: Server
     answer = server.http.post("/jobs/submit", json={"config": {"project_path": project(server), **options}})
     assert (answer.status_code, answer.json()["success"]) == (400, False)
     assert field in answer.json()["error"]
+
+
+def submit_folder(*options: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "simcampaign", "submit-projects", *options]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def test_row_11_of_a_folder_each_project_is_submitted_once_and_aedt_goes_before_aedb(server: Server) -> None:
+    folder = server.home.parent / "projects" / "many"
+    for name in ("a.aedb", "b.aedb", "sub", "a.aedb/x.aedt"):
+        (folder / name).mkdir(parents=True)
+    for name in ("a.aedt", "c.aedt", "readme.txt", "sub/d.aedt"):
+        (folder / name).touch()
+    url = str(server.http.base_url)
+    done = submit_folder(str(folder), "--url", url, "--json")
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert [Path(each["project"]).name for each in told["submitted"]] == ["a.aedt", "b.aedb", "c.aedt"]
+    assert told["refused"] == []
+    jobs = server.wait(*(each["job_id"] for each in told["submitted"]))
+    assert [job["config"]["project_path"] for job in jobs] == [each["project"] for each in told["submitted"]]
+    deep = submit_folder(str(folder), "--url", url, "--recursive")
+    assert (deep.returncode, len(deep.stdout.splitlines())) == (0, 4)
+
+
+def test_row_11_refused_projects_and_no_answer_are_failures(server: Server, tmp_path: Path) -> None:
+    (tmp_path / "outside.aedt").touch()
+    refused = submit_folder(str(tmp_path), "--url", str(server.http.base_url))
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert "Project file not found" in refused.stderr
+    unheard = submit_folder(str(tmp_path), "--url", "http://127.0.0.1:9")
+    assert unheard.returncode not in {0, 1}
+    assert "no job manager answers" in unheard.stderr
+    (tmp_path / "empty").mkdir()
+    assert submit_folder(str(tmp_path / "empty")).returncode not in {0, 1}
