@@ -49,9 +49,15 @@ class ResourceLimits:
         return asdict(self)
 
 
+_MOST = 1e9
+"""Largest value of a limit."""
+
+
 def _fault(name: str, value: object) -> str:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
         return "must be a number"
+    if not -_MOST <= value <= _MOST:  # NaN is not, and whole numbers without end are no floats
+        return "must be a number, and none so large"
     if name == "max_concurrent_jobs":
         return "" if value >= 1 and value == int(value) else "must be a whole number, 1 or more"
     if name == "max_cpu_percent":

@@ -139,6 +139,8 @@ class Gate:
         length = headers.get("content-length")
         if length is None and "transfer-encoding" not in headers:
             return receive
+        if length is not None and "transfer-encoding" in headers:
+            raise RefusedError(400, "the body has two lengths")
         if length is not None and (not length.isdecimal() or int(length) > most):
             raise RefusedError(413, f"the body is larger than {most} bytes")
         try:
@@ -212,7 +214,7 @@ async def _refuse(scope: Scope, send: Send, refused: RefusedError) -> None:
         *((name.encode(), value.encode()) for name, value in refused.headers.items()),
         *_HEADERS,
     ]
-    if refused.status in {408, 413}:
+    if refused.status in {400, 408, 413}:
         headers.append((b"connection", b"close"))
     await send({"type": "http.response.start", "status": refused.status, "headers": headers})
     await send({"type": "http.response.body", "body": body})

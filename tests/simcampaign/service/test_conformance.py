@@ -9,7 +9,6 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -156,7 +155,7 @@ def script_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, backend: str, opt
     work = Work.read(job.work)
     site = open_site("hpc").site
     assert isinstance(site, ClusterSite)
-    chosen = replace(site.options, **work.options)
+    chosen = type(site).options(**work.options)
     return str(site.adapter.script(Request("name", 1, "/scratch", work.resources, chosen)))
 
 

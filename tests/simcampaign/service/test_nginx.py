@@ -11,7 +11,6 @@ from pathlib import Path
 
 import httpx
 import pytest
-import socketio
 
 from tests.simcampaign.service.server import Server
 from tests.support import until
@@ -144,17 +143,3 @@ def test_events_pass_one_by_one_while_the_stream_is_open(client: httpx.Client) -
         for line in lines:
             if line.startswith("data: ") and job_id in line and '"completed"' in line:
                 break
-
-
-@pytest.mark.parametrize("transport", ["websocket", "polling"])
-def test_socket_io_passes(proxy: tuple[str, str, ssl.SSLContext], client: httpx.Client, transport: str) -> None:
-    ends: list[str] = []
-    with socketio.SimpleClient(ssl_verify=False) as socket_client:
-        socket_client.connect(
-            proxy[0].replace("127.0.0.1", "localhost"), auth={"token": TOKEN}, transports=[transport], wait_timeout=30
-        )
-        assert socket_client.transport() == transport
-        job_id = submit(client)
-        while not ends:
-            kind, payload = socket_client.receive(timeout=60)
-            ends += [kind] if kind == "job_completed" and payload["job_id"] == job_id else []
