@@ -26,6 +26,9 @@ MOST_TAILS = 8
 SLOW_SECONDS = 60.0
 """A client that does not take in for so long what it was sent is let go; it can come back and miss nothing."""
 
+TOGETHER = 8
+"""Events that a connection is given at once: clients that poll take in at most 16 packets with one answer."""
+
 PROGRESS = re.compile(r"^progress (\d{1,3}(?:\.\d{1,6})?)(?: ([^\n]{0,200}))?$", re.MULTILINE)
 """A line of a job's log that says how far it is, in percent."""
 
@@ -40,6 +43,8 @@ class Listener:
         self._sockets, self._sid = sockets, sid
         self._news, self._tails, self._telemetry = news, tails, telemetry
         self._cursor = since
+        self._turn = asyncio.Lock()
+        self._given = 0
         self._jobs: set[str] = set()
         self._campaigns: set[str] = set()
         self._bell = news.bell()
@@ -106,9 +111,7 @@ class Listener:
                 self._cursor = before = event.seq
                 if concerns(event, self._jobs, self._campaigns):
                     await self._tell(event.kind, wire.told(event, self._telemetry.latest))
-            if events:
-                await self._taken_in()
-            else:
+            if not events:
                 await rings(self._bell)
 
     async def _follow(self, wish: Wish) -> None:
@@ -129,7 +132,12 @@ class Listener:
         self._followed.pop((wish.room, wish.id), None)
 
     async def _tell(self, kind: str, payload: dict[str, Any]) -> None:
-        await self._sockets.emit(kind, payload, to=self._sid)
+        async with self._turn:
+            if self._given >= TOGETHER:
+                await self._taken_in()
+                self._given = 0
+            self._given += 1
+            await self._sockets.emit(kind, payload, to=self._sid)
 
     async def _taken_in(self) -> None:
         """Wait until the client has taken in what it was sent: what waits for it stays bounded."""

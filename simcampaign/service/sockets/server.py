@@ -5,15 +5,14 @@ from __future__ import annotations
 import asyncio
 import functools
 import logging
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import socketio
-from engineio.exceptions import EngineIOError
 from socketio.exceptions import ConnectionRefusedError as Refused
-from socketio.exceptions import SocketIOError
 from starlette.concurrency import run_in_threadpool
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp
 
 from simcampaign.service.assembly import Service
 from simcampaign.service.logs import Tails
@@ -21,6 +20,7 @@ from simcampaign.service.news import News
 from simcampaign.service.security.gate import LARGEST_PACKET, WRONG_TOKENS_PER_SECOND
 from simcampaign.service.security.pace import Pace
 from simcampaign.service.sockets.listener import Listener, hang_up, let_go
+from simcampaign.service.sockets.porch import Porch, client_of
 from simcampaign.service.sockets.wishes import WishError, read_since, read_wishes
 
 PING_SECONDS = 10
@@ -33,6 +33,12 @@ SAID_PER_SECOND = 50.0
 logger = logging.getLogger("simcampaign.service")
 _quiet = logging.getLogger("simcampaign.service.sockets")
 _quiet.setLevel(logging.CRITICAL)  # what clients send wrongly is no error of ours
+
+SILENT_SECONDS = 10.0
+"""A connection that has not said by then who it is is let go."""
+
+_TAKEN = "simcampaign.listener"
+"""What an Engine.IO connection that has its listener is marked with."""
 
 Answer = dict[str, Any]
 
@@ -52,32 +58,7 @@ def make_sockets(service: Service, news: News, tails: Tails) -> ASGIApp:
     )
     clients = _Sockets(server, service, news, tails)
     service.at_end.append(clients.end)
-    return _Tolerant(socketio.ASGIApp(server))
-
-
-class _Tolerant:
-    """Answers packets that are none as wrong requests; the library lets its own exceptions out."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        begun = False
-
-        async def noting(message: Message) -> None:
-            nonlocal begun
-            begun = begun or message["type"] == "http.response.start"
-            await send(message)
-
-        try:
-            await self._app(scope, receive, noting)
-        except (ValueError, RecursionError, EngineIOError, SocketIOError) as error:
-            logger.warning("A packet of Socket.IO is none: %s", error)
-            if scope["type"] == "websocket":
-                await send({"type": "websocket.close", "code": 1007})
-            elif not begun:
-                await send({"type": "http.response.start", "status": 400, "headers": []})
-                await send({"type": "http.response.body", "body": b""})
+    return Porch(socketio.ASGIApp(server), clients.sessions)
 
 
 class _Sockets:
@@ -86,6 +67,7 @@ class _Sockets:
     def __init__(self, server: socketio.AsyncServer, service: Service, news: News, tails: Tails) -> None:
         self._server, self._service, self._news, self._tails = server, service, news, tails
         self._listeners: dict[str, Listener] = {}
+        self._sweeper: asyncio.Task[None] | None = None
         self._pace = Pace(SAID_PER_SECOND, 4 * SAID_PER_SECOND)
         self._wrong = Pace(WRONG_TOKENS_PER_SECOND, 4 * WRONG_TOKENS_PER_SECOND)
         server.on("connect", self._connect)
@@ -95,15 +77,31 @@ class _Sockets:
 
     def end(self) -> None:
         """Let all clients go, before the server waits for their connections to end."""
+        if self._sweeper is not None:
+            self._sweeper.cancel()
         self._ending = asyncio.ensure_future(self._hang_up())
 
     async def _hang_up(self) -> None:
         for connection in list(self._server.eio.sockets.values()):
             await hang_up(connection)
 
-    async def _connect(self, sid: str, environ: Any = None, auth: Any = None) -> None:
-        if sid in self._listeners or not isinstance(environ, Mapping) or "asgi.scope" not in environ:
-            return  # an event that a client calls so
+    def sessions(self, client: str) -> int:
+        """Return how many sessions a client has; from the first on, those are let go that say nothing."""
+        if self._sweeper is None:
+            self._sweeper = asyncio.create_task(self._sweep())
+        return sum(client_of(each["asgi.scope"]) == client for each in self._server.environ.values())
+
+    async def _sweep(self) -> None:
+        while True:
+            await asyncio.sleep(SILENT_SECONDS / 2)
+            latest = time.monotonic() - SILENT_SECONDS
+            for eio_sid, environ in list(self._server.environ.items()):
+                connection = self._server.eio.sockets.get(eio_sid)
+                silent = _TAKEN not in environ and environ["asgi.scope"]["state"]["since"] < latest
+                if silent and connection is not None:
+                    await hang_up(connection)
+
+    async def _connect(self, sid: str, environ: dict[str, Any], auth: Any = None) -> None:
         self._let_in(environ, auth)
         if len(self._listeners) >= MOST_LISTENERS:
             raise Refused("too many clients listen")
@@ -120,6 +118,7 @@ class _Sockets:
                 self._service.telemetry,
             )
             self._listeners[sid] = listener
+            environ[_TAKEN] = True
             listener.listen(wishes)
         except WishError as error:
             self._disconnect(sid)
@@ -142,6 +141,7 @@ class _Sockets:
         listener = self._listeners.pop(sid, None)
         if listener is not None:
             listener.end()
+            (self._server.get_environ(sid, "/") or {}).pop(_TAKEN, None)
 
     async def _answer(self, act: Callable[[Listener, Any], Awaitable[Answer]], sid: str, *said: Any) -> Answer:
         listener = self._listeners.get(sid)

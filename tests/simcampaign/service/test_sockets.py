@@ -117,6 +117,18 @@ def test_a_client_can_be_told_everything_once_more(server: Server) -> None:
         assert 0 < ear.seq <= newest
 
 
+@pytest.mark.parametrize("transport", ["websocket", "polling"])
+def test_a_client_that_missed_much_is_told_all_of_it(server: Server, transport: str) -> None:
+    for number in range(60):
+        server.http.put("/pool/limits", json={"max_concurrent_jobs": 2 + number % 2})
+    with listening(server, options={"transports": [transport]}, since=0) as ear:
+        newest = ear.ask("subscribe", {})["seq"]
+        while ear.seq < newest:
+            ear.until("limits_updated")
+        numbers = [payload["seq"] for _, payload in ear.heard]
+    assert numbers == list(range(1, len(numbers) + 1))
+
+
 def test_clients_come_back_by_themselves_after_the_service_was_killed_and_miss_nothing(tmp_path: Path) -> None:
     with running(tmp_path / "home") as server:
         port = server.http.base_url.port

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from websockets.exceptions import WebSocketException
+from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
 from websockets.sync.client import ClientConnection, connect
 
 from tests.simcampaign.service.server import Server, running
@@ -150,6 +150,41 @@ def test_who_says_too_much_is_let_go_and_others_are_still_heard(server: Server) 
 
     with contextlib.closing(open_raw(server)) as raw, pytest.raises(WebSocketException):
         flood(raw)
+    assert_well(server, server.log)
+
+
+def test_binary_packets_are_not_kept(server: Server) -> None:
+    def announce_and_send(raw: ClientConnection) -> None:
+        raw.send('459999999-["subscribe",{"_placeholder":true,"num":0}]')
+        for _ in range(10_000):
+            raw.send(b"x" * 60_000)
+
+    before = memory(server)
+    with contextlib.closing(open_raw(server)) as raw, pytest.raises(WebSocketException):
+        announce_and_send(raw)
+    assert_well(server, server.log)
+    assert memory(server) - before < GROWTH_BYTES
+
+
+def test_one_connection_listens_once(server: Server) -> None:
+    with contextlib.closing(open_raw(server)) as raw:
+        assert str(raw.recv(timeout=30)).startswith("40")
+        raw.send("40")
+        assert str(raw.recv(timeout=30)).startswith("44")
+    assert_well(server, server.log)
+
+
+def test_one_client_has_so_many_connections_and_those_that_do_not_say_who_they_are_are_let_go(server: Server) -> None:
+    url = str(server.http.base_url).rstrip("/").replace("http", "ws", 1)
+    silent: list[ClientConnection] = []
+    with contextlib.suppress(InvalidStatus):
+        while len(silent) < 300:
+            silent.append(connect(f"{url}{PATH}websocket", open_timeout=30, close_timeout=1))
+    assert len(silent) <= 200
+    for each in silent:
+        with contextlib.suppress(ConnectionClosed):
+            while each.recv(timeout=60):
+                pass
     assert_well(server, server.log)
 
 
