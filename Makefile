@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 DEMO   ?= demo
 
-.PHONY: help demo test test-faults lint bench docs reference constraints clean
+.PHONY: help demo test test-faults lint bench docs site reference constraints clean
 
 help:  ## What can be typed
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -53,6 +53,11 @@ bench: $(VENV)/.dev  ## Side-by-side measurements; each prints ratios
 docs: $(VENV)/.dev  ## Check that every command in docs/ works
 	$(BIN)/python -m pytest tests/docs
 
+site: export NO_MKDOCS_2_WARNING = 1
+site: $(VENV)/.dev  ## The guide as a site, in build/site
+	$(BIN)/python -m mkdocs build --strict --quiet
+	@echo "Open build/site/index.html"
+
 reference: $(VENV)/.dev  ## Write docs/reference.md from the code
 	$(BIN)/python docs/reference.py > docs/reference.new
 	@mv docs/reference.new docs/reference.md
@@ -60,6 +65,7 @@ reference: $(VENV)/.dev  ## Write docs/reference.md from the code
 constraints: $(VENV)/.dev  ## Pin names, versions and hashes again
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate --extra demo pyproject.toml requirements/build.in -o requirements/demo.txt
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate --extra demo --extra dev -c requirements/demo.txt pyproject.toml requirements/build.in -o requirements/dev.txt
+	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate --extra demo --extra aws --extra ssh --extra docker --extra postgres --extra service --extra solver -c requirements/dev.txt pyproject.toml requirements/build.in -o requirements/server.txt
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate requirements/uv.in -o requirements/uv.txt
 	$(BIN)/uv pip compile -q --universal --no-deps --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate requirements/peers.in -o requirements/peers.txt
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate requirements/pyedb.in -o requirements/pyedb.txt

@@ -60,8 +60,14 @@ def run(
         with the very same inputs takes that job up again), ``group``, ``environment``, ``options`` (of the site, for
         this job alone), ``verbose=False`` (to print nothing).
 
-    Raises ``ConfigError`` with all that is wrong with the arguments, before anything is created; ``SimulationError`` if
-    the simulation fails: what it left is copied then, and nothing is deleted; ``SiteError`` and ``NetworkError``.
+    Raises
+    ------
+    ConfigError
+        With all that is wrong with the arguments, before anything is created.
+    SimulationError
+        If the simulation fails: what it left is copied then, and nothing is deleted.
+    SiteError, NetworkError
+        If the site refuses, or cannot be reached.
     """
     work = begin(input_file, site_name, output_folder, overwrite, ranks, wall_time_in_seconds, **more)
     work.job.wait()
