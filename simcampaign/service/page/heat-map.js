@@ -113,7 +113,10 @@ export class HeatMap {
       Home: [0, -columns],
       End: [0, columns],
     };
-    if (event.key === "Enter" && this.cursor) return this.#open(this.cursor);
+    if (event.key === "Enter" && this.cursor) {
+      event.preventDefault(); // else the failure that gets the focus would take the key, too, and close again
+      return this.#open(this.cursor);
+    }
     if (event.key === "Escape") return this.#moveTo(null);
     if (!(event.key in steps)) return;
     event.preventDefault();

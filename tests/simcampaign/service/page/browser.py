@@ -54,8 +54,6 @@ def watched(browser: Browser, url: str, *, refusals: bool = False, **options: An
     hosts: set[str] = set()
 
     def heard(message: ConsoleMessage) -> None:
-        if "/campaigns" in str(message.location.get("url")):
-            return
         if message.type in {"error", "warning"} and not (refusals and message.text.startswith(REFUSED)):
             errors.append(f"{message.text} ({message.location.get('url')})")
 
