@@ -6,7 +6,7 @@ import random
 from collections import Counter
 from dataclasses import replace
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from simcampaign.queueing import AGEING_SECONDS, PATIENCE_SECONDS, Queue, Room, SiteRoom, Waiting, hopeless_from_start
@@ -158,7 +158,6 @@ def test_every_job_that_may_start_starts_once_there_is_room(jobs: list[Waiting])
     assert sorted(in_turn(queue_of(*jobs)), key=int) == [each.id for each in jobs if not each.held]
 
 
-@settings(deadline=None)  # a loaded machine takes its time
 @given(jobs_of_any_kind, st.randoms(use_true_random=False))
 def test_the_order_is_one_however_jobs_were_lined_up(jobs: list[Waiting], chance: random.Random) -> None:
     shuffled = chance.sample(jobs, len(jobs))
@@ -166,7 +165,6 @@ def test_the_order_is_one_however_jobs_were_lined_up(jobs: list[Waiting], chance
     assert in_turn(queue_of(*shuffled)) == in_turn(queue_of(*jobs))
 
 
-@settings(deadline=None)  # a loaded machine takes its time
 @given(st.integers(0, 5), st.integers(1, 20))
 def test_a_job_is_overtaken_by_those_alone_that_come_while_their_priority_outweighs_its_age(
     gap: int, per_ageing: int
@@ -186,7 +184,6 @@ def test_a_job_is_overtaken_by_those_alone_that_come_while_their_priority_outwei
     raise AssertionError(f"more than {overtaking} jobs overtook it")
 
 
-@settings(deadline=None)  # a loaded machine takes its time
 @given(st.integers(1, 4), st.integers(1, 4), st.integers(1, 3), st.integers(0, 12))
 def test_shares_of_running_jobs_come_to_the_weights_of_their_users(
     one: int, other: int, rounds: int, head_start: int

@@ -533,7 +533,7 @@ def change(root: Path, what: str, one: Path, other: Path) -> None:
 
 
 @given(st.lists(changes, max_size=25))
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 def test_scan_equals_a_full_walk_after_any_changes(steps: list[tuple[str, Path, Path]]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         root, cache = Path(folder) / "place", Path(folder) / "cache"

@@ -92,7 +92,7 @@ def test_only_all_of_them_is_100_percent(count, total, shown):
     assert fraction(count, total) == shown
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     seeds=st.lists(st.integers(0, 20_000), unique=True, min_size=1, max_size=6),
     keys=st.lists(st.from_regex(r"[A-C]_?[0-9]{0,5}(\.[0-9])?", fullmatch=True), unique=True, min_size=1, max_size=4),

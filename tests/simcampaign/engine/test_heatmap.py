@@ -7,7 +7,7 @@ import tracemalloc
 from typing import Any
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from simcampaign.engine.heatmap import LEGEND, HeatMap, heat_map
@@ -25,7 +25,6 @@ def a_map(conditions: int, seeds: int) -> HeatMap:
 EDGE = st.integers(0, 12)
 
 
-@settings(deadline=None)
 @given(EDGE, EDGE, EDGE, EDGE, EDGE, EDGE)
 def test_a_window_is_that_part_of_the_map(
     conditions: int, seeds: int, first_row: int, rows: int, first_column: int, columns: int

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from simcampaign.engine.tries import count_tries
@@ -23,7 +23,6 @@ ENDS = [
 SMALL = Resources(memory_mb=100, timeout_seconds=10.0)
 
 
-@settings(deadline=None)
 @given(
     st.lists(
         st.tuples(st.sampled_from("abc"), st.integers(0, 5), st.integers(0, 2), st.sampled_from(ENDS)), max_size=30

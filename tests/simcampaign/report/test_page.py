@@ -199,7 +199,7 @@ def test_no_scheme_gets_into_a_link(path):
     assert not set(link) & set("\"'<>:\\ \n\t")
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.integers(1, 5), st.integers(1, 5), st.data())
 def test_the_map_has_every_run(conditions, seeds, data):
     numbers = st.integers(0, len(RunState) - 1)

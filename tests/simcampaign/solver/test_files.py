@@ -38,7 +38,7 @@ def test_a_file_gives_back_the_simulation_by_its_own_class_and_by_any(tmp_path: 
     assert [path.name for path in tmp_path.iterdir()] == [name]
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(
     values=st.lists(st.floats(-1e300, 1e300), min_size=4, max_size=4),
     frequencies=st.lists(st.floats(1e3, 1e20), min_size=1, max_size=5),

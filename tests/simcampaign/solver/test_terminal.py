@@ -159,7 +159,7 @@ BOXES = st.lists(
 )
 
 
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=6)
 @given(boxes=BOXES, wall=st.sampled_from(["absorbing", "electric", "magnetic"]), turned=st.booleans())
 def test_any_structure_is_reciprocal_and_passive(boxes: list[Any], wall: str, turned: bool) -> None:
     made = [
