@@ -90,11 +90,11 @@ def _sort(arguments: Sequence[str], directory: Path) -> _Request:
             request.inline = True
         elif argument == "--set" or argument.startswith("--set="):
             _sort_override(argument, remaining, request)
-        elif (part := _PART.match(argument)) and not _against(directory, argument).is_file():
+        elif (part := _PART.match(argument)) and not _is_file(_against(directory, argument)):
             if part[1] in request.parts:
                 request.problems.append(Problem(argument, part[2], f"{part[1]} is given twice", "give each part once"))
             request.parts[part[1]] = part[2]
-        elif _OVERRIDE.match(argument) and not _against(directory, argument).is_file():
+        elif _OVERRIDE.match(argument) and not _is_file(_against(directory, argument)):
             request.overrides.append(argument)
         elif argument.startswith("-"):
             request.problems.append(Problem(argument, argument, "there is no such option", _WAYS))
@@ -165,6 +165,13 @@ def _names(folder: Path) -> list[str]:
 
 def _against(directory: Path, name: str) -> Path:
     return directory / Path(name).expanduser()
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # an override may be longer than a name of a file
+        return False
 
 
 def _anchor(config: dict[str, Any], directory: Path) -> None:

@@ -128,15 +128,37 @@ def place(tmp_path: Path) -> Iterator[Place]:
 class Api:
     """The API of a Prefect server, as its pages use it."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, log: Path) -> None:
         self.url = url
+        self.log = log
+
+    def requests(self) -> int:
+        """How many requests the server has answered."""
+        return self.log.read_text(errors="replace").count('HTTP/1.1" ')
+
+    def get(self, path: str) -> Any:
+        return httpx.get(f"{self.url}/{path}", timeout=60).raise_for_status().json()
+
+    def deployment(self, name: str) -> dict[str, Any]:
+        """The deployment ``FLOW/NAME``."""
+        found: dict[str, Any] = self.get(f"deployments/name/{name}")
+        return found
+
+    def flow_runs(self, deployment: dict[str, Any], *states: str) -> list[dict[str, Any]]:
+        """Its flow runs in these states, the newest first."""
+        wanted = {"state": {"type": {"any_": list(states)}}} if states else {}
+        which = {"id": {"any_": [deployment["id"]]}}
+        found: list[dict[str, Any]] = self.post(
+            "flow_runs/filter", deployments=which, flow_runs=wanted, sort="START_TIME_DESC"
+        )
+        return found
 
     def post(self, path: str, **body: Any) -> Any:
         return httpx.post(f"{self.url}/{path}", json=body, timeout=60).raise_for_status().json()
 
     def flow_run(self, name: str) -> dict[str, Any]:
-        """The newest flow run of this name; an empty mapping if there is none yet."""
-        found = self.post("flow_runs/filter", flow_runs={"name": {"any_": [name]}}, sort="START_TIME_DESC")
+        """The newest flow run of this series; an empty mapping if there is none yet."""
+        found = self.post("flow_runs/filter", flow_runs={"name": {"like_": name}}, sort="START_TIME_DESC")
         return found[0] if found else {}
 
     def task_runs(self, flow_run: dict[str, Any]) -> list[str]:
@@ -148,41 +170,70 @@ class Api:
         return found
 
 
-@pytest.fixture(scope="module")
-def prefect_api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
-    """Run one Prefect server for the tests of a module; an idle one takes most of a core."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    environment = {
-        **{name: value for name, value in os.environ.items() if not name.startswith("PREFECT")},
-        "PREFECT_HOME": str(tmp_path_factory.mktemp("prefect-server")),
-        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-        "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_BATCH_SIZE": "50",
-        "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_FLUSH_INTERVAL": "0.2",
-        "DO_NOT_TRACK": "1",
-    }
-    command = [sys.executable, "-m", "uvicorn", "--factory", "prefect.server.api.server:create_app"]
-    output = subprocess.DEVNULL
-    process = subprocess.Popen(
-        [*command, "--host", "127.0.0.1", "--port", str(port)], env=environment, stdout=output, stderr=output
-    )
-    try:
+class Server:
+    """A Prefect server of its own; an idle one takes most of a core. It may be killed and started again."""
 
-        def healthy() -> bool:
-            assert process.poll() is None, "Prefect's server ended"
-            with contextlib.suppress(httpx.HTTPError):
-                return httpx.get(f"http://127.0.0.1:{port}/api/health", timeout=5).is_success
-            return False
+    def __init__(self, home: Path) -> None:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        self.url = f"http://127.0.0.1:{port}"
+        self.api = Api(f"{self.url}/api", home / "server.log")
+        self._environment = {
+            **{name: value for name, value in os.environ.items() if not name.startswith("PREFECT")},
+            "PREFECT_HOME": str(home),
+            "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+            "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_BATCH_SIZE": "50",
+            "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_FLUSH_INTERVAL": "0.2",
+            "PREFECT_SERVER_UI_API_URL": f"{self.url}/api",
+            "PREFECT_SERVER_UI_STATIC_DIRECTORY": str(home / "ui"),
+            "DO_NOT_TRACK": "1",
+        }
+        app = ["uvicorn", "--factory", "prefect.server.api.server:create_app"]
+        self._command = [sys.executable, "-m", *app, "--host", "127.0.0.1", "--port", str(port)]
+        self._process: subprocess.Popen[bytes] | None = None
 
-        until(healthy)
-        yield Api(f"http://127.0.0.1:{port}/api")
-    finally:
-        process.send_signal(signal.SIGINT)
+    def start(self) -> None:
+        with self.api.log.open("a") as log:
+            self._process = subprocess.Popen(self._command, env=self._environment, stdout=log, stderr=log)
+        until(self._is_healthy, PATIENCE)
+
+    def _is_healthy(self) -> bool:
+        assert self._process is not None
+        assert self._process.poll() is None, "Prefect's server ended"
+        with contextlib.suppress(httpx.HTTPError):
+            return httpx.get(f"{self.api.url}/health", timeout=5).is_success
+        return False
+
+    def kill(self) -> None:
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait()
+
+    def stop(self) -> None:
+        assert self._process is not None
+        self._process.send_signal(signal.SIGINT)
         try:
-            process.wait(20)
+            self._process.wait(20)
         except subprocess.TimeoutExpired:
-            process.kill()
+            self._process.kill()
+
+
+@pytest.fixture(scope="module")
+def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """Run one Prefect server for the tests of a module."""
+    server = Server(tmp_path_factory.mktemp("prefect-server"))
+    try:
+        server.start()
+        yield server
+    finally:
+        server.stop()
+
+
+@pytest.fixture(scope="module")
+def prefect_api(prefect_server: Server) -> Api:
+    """The API of the module's server."""
+    return prefect_server.api
 
 
 @pytest.fixture
