@@ -66,7 +66,7 @@ def reader(tmp_path: Path, docs_prefect_api: str) -> tuple[Path, dict[str, str]]
     project.mkdir()
     for name in ("Makefile", "pyproject.toml"):
         shutil.copy(ROOT / name, project)
-    for name in ("configs", "requirements", "templates"):
+    for name in ("configs", "deployments", "requirements", "templates"):
         shutil.copytree(ROOT / name, project / name, ignore=shutil.ignore_patterns("*.py", "__pycache__"))
     venv = project / ".venv"
     venv.mkdir()
