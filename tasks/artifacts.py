@@ -46,6 +46,16 @@ def link_summary(series: str, page: str, counted: str) -> None:
     )
 
 
+def show_map(series: str, plan: Plan) -> None:
+    """Show the map of all runs among the flow run's artifacts."""
+    _MAKERS["map"](picture_url(plan), artifact_key("map", series), map_description(plan))
+
+
+def picture_url(plan: Plan) -> str:
+    """Return the map of all runs as an address that holds it."""
+    return f"data:image/png;base64,{base64.b64encode(draw_map(plan.codes)).decode()}"
+
+
 def as_link(place: str) -> str:
     """Return the address of a place: of a file its ``file://``."""
     return place if "://" in place else Path(place).as_uri()
@@ -65,8 +75,7 @@ class CampaignArtifacts:
             return
         description = describe(done)
         self._put("runs", rows_of(done.plan), description)
-        picture = base64.b64encode(draw_map(done.plan.codes)).decode()
-        self._put("map", f"data:image/png;base64,{picture}", map_description(done.plan))
+        self._put("map", picture_url(done.plan), map_description(done.plan))
         if done.summary:
             self._put("summary", as_link(done.summary), to_do(done.plan))
 

@@ -18,7 +18,7 @@ from simcampaign.engine.watch import Progress, WatchEnd, progress_of
 from simcampaign.ledger import ArrayRow
 from simcampaign.runs import RunState
 from tasks import steps
-from tasks.artifacts import link_summary
+from tasks.artifacts import link_summary, show_map
 from tasks.caller import CALLER
 from tasks.interrupts import CancelledElsewhere, Interrupts
 from tasks.naming import name_flow_run
@@ -58,6 +58,7 @@ def run_campaign(campaign: Campaign) -> Outcome:
         failures=published.failures,
     )
     link_summary(campaign.series.name, published.page, outcome.counted)
+    show_map(campaign.series.name, published.plan)
     return outcome
 
 

@@ -196,7 +196,7 @@ class Server:
     def start(self) -> None:
         with self.api.log.open("a") as log:
             self._process = subprocess.Popen(self._command, env=self._environment, stdout=log, stderr=log)
-        until(self._is_healthy, PATIENCE)
+        until(self._is_healthy, 3 * PATIENCE)
 
     def _is_healthy(self) -> bool:
         assert self._process is not None

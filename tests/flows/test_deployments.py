@@ -136,6 +136,7 @@ def test_changes_name_their_path_and_both_values() -> None:
     ]
 
 
+pytestmark = pytest.mark.timeout(900)  # servers and flows start slowly on a busy machine
 FLOW = "flows.run_campaign"
 LOCAL = "context.kind=local"
 
