@@ -37,7 +37,7 @@ def docs_prefect_api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         server = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
     try:
         url = f"http://127.0.0.1:{port}/api"
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + 300
         while not _answers(f"{url}/health"):
             assert server.poll() is None, (home / "server.log").read_text()
             assert time.monotonic() < deadline, "the Prefect server does not answer"

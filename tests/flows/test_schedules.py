@@ -35,7 +35,7 @@ def test_a_scheduled_campaign_ticks_until_it_is_complete_and_pauses_its_schedule
 ) -> None:
     lay_out(place)
     make_pool(api.url)
-    deploy_all(place, scheduled_every(10, tmp_path))
+    deploy_all(place, scheduled_every(30, tmp_path))
     deployment = api.deployment("run-campaign/colony")
     requests, began = api.requests(), time.monotonic()
     with worker(place):
