@@ -243,7 +243,7 @@ def test_word_is_sent_when_runs_fail(place: Any, api: Any) -> None:
         [automation] = [each for each in api.post("automations/filter") if "campaign" in each["name"]]
         assert automation["enabled"]
         place.configure(series={"name": "poor", "conditions": [{"key": "p", "do": "once", "x": 1}], "seeds": "0-1"})
-        ended = place.run("toy.yaml", "--until-complete", flow=FLOW)
+        ended = place.run("toy.yaml", LOCAL, "--until-complete", flow=FLOW)
         assert ended.status == 1, ended.text
         until(lambda: Mailbox.received)
         assert Mailbox.received[0]["subject"] == "poor: runs failed"

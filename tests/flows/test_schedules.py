@@ -69,7 +69,7 @@ def test_ticks_that_are_killed_overlap_and_lose_their_server_run_nothing_twice_a
     place: Any, prefect_server: Any, api: Any
 ) -> None:
     place.configure(
-        context={"slots": 2},
+        context={"kind": "local", "slots": 2},
         series={"name": "hurt", "seeds": "0-19", "conditions": [{"key": "p", "do": "ok", "x": 1}]},
     )
     make_pool(api.url)
@@ -108,7 +108,10 @@ def test_ticks_that_are_killed_overlap_and_lose_their_server_run_nothing_twice_a
 
 
 def test_a_tick_that_is_left_out_because_another_is_at_work_cancels_no_jobs(place: Any, api: Any) -> None:
-    place.configure(series={"name": "kept", "seeds": "0", "conditions": [{"key": "p", "do": "hold", "x": 1}]})
+    place.configure(
+        context={"kind": "local"},
+        series={"name": "kept", "seeds": "0", "conditions": [{"key": "p", "do": "hold", "x": 1}]},
+    )
     make_pool(api.url)
     assert place.run("toy.yaml", "--deploy", "kept", flow="flows.run_campaign").status == 0
     assert place.run("toy.yaml", flow="flows.run_campaign").status == 1
@@ -130,7 +133,7 @@ def test_a_campaign_of_a_hundred_thousand_runs_costs_prefect_few_task_runs_and_r
     place: Any, prefect_server: Any, api: Any, tmp_path: Path
 ) -> None:
     sizes = ["1000", "100", "10000"]
-    command = [sys.executable, "-m", "tests.flows.big_campaign", str(tmp_path / "big"), *sizes, str(api.log)]
+    command = [sys.executable, "-m", "tests.flows.big_campaign", str(tmp_path / "big"), *sizes, str(api.dots)]
     (tmp_path / "big").mkdir()
     done = subprocess.run(command, cwd=ROOT, env=place.environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
