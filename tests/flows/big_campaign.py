@@ -2,7 +2,8 @@
 
     python -m tests.flows.big_campaign DIRECTORY CONDITIONS SEEDS MAX_ARRAY_SIZE REQUESTS
 
-It prints, for each tick, what it took as JSON; a file that grows by a byte a request tells the requests. The same ticks without Prefect tell what Prefect costs.
+It prints, for each tick, what it took as JSON; the size of the file REQUESTS is how many requests the server answered.
+The same ticks without Prefect tell what Prefect costs.
 """
 
 from __future__ import annotations
