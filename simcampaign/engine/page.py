@@ -147,18 +147,27 @@ def _seeds(each: RunRange) -> range:
     return range(each.start_seed, each.end_seed + 1)
 
 
+def log_key(record: SeriesRecord, failure: Failure) -> str:
+    """Return where the log of a failed job is, or would be."""
+    return Layout(record.series.name, failure.date).log(failure.job_id)
+
+
+def log_tail(record: SeriesRecord, failure: Failure) -> str | None:
+    """Return the last lines of the log of a failed job; None if it was not saved."""
+    data = record.working.read_if_there(log_key(record, failure))
+    return None if data is None else "\n".join(data.decode(errors="replace").splitlines()[-TAIL_LINES:])
+
+
 def _shown(record: SeriesRecord, failure: Failure, keys: Sequence[str], command: str) -> pages.Failure:
-    log_key = Layout(record.series.name, failure.date).log(failure.job_id)
-    data = record.working.read_if_there(log_key)
-    lines = (data or b"").decode(errors="replace").splitlines()
+    tail = log_tail(record, failure)
     return pages.Failure(
         run_keys=keys,
         cause=failure.cause.value if failure.cause else failure.state.value,
         exit_code=failure.exit_code,
         message=failure.message,
-        log_tail="\n".join(lines[-TAIL_LINES:]),
+        log_tail=tail or "",
         rerun=f"{command} --only {keys[0]}" if command and keys else "",
-        log=_link(record, log_key) if data is not None else "",
+        log="" if tail is None else _link(record, log_key(record, failure)),
     )
 
 

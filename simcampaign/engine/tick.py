@@ -8,12 +8,11 @@ from dataclasses import dataclass
 from simcampaign.engine.budget import Held
 from simcampaign.engine.campaign import Campaign
 from simcampaign.engine.collect import uncollected
-from simcampaign.engine.page import current_failures
+from simcampaign.engine.page import current_failures, log_key, log_tail
 from simcampaign.engine.planning import Prepared, estimate_plan, prepare
 from simcampaign.engine.steps import PLAIN, Steps, gather, submit_missing
 from simcampaign.engine.watch import Progress, progress_of
 from simcampaign.jobs import JobState
-from simcampaign.layout import Layout
 from simcampaign.plan import Plan
 from simcampaign.runs import RunState
 
@@ -33,6 +32,9 @@ class FailedRun:
     message: str
     log: str
     """Where its log is, or would be."""
+
+    log_tail: str
+    """Its last lines; empty if it was not saved."""
 
 
 @dataclass(frozen=True)
@@ -187,7 +189,8 @@ def _failures(campaign: Campaign, plan: Plan) -> tuple[FailedRun, ...]:
             failure.job_id,
             str(failure.cause or failure.state),
             failure.message,
-            campaign.working.url(Layout(campaign.series.name, failure.date).log(failure.job_id)),
+            campaign.working.url(log_key(campaign, failure)),
+            log_tail(campaign, failure) or "",
         )
         for failure, keys in current_failures(campaign, plan, MOST_FAILURES)
     )

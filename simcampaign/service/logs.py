@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import codecs
 import json
-import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
@@ -13,14 +12,13 @@ from starlette.concurrency import run_in_threadpool
 
 from simcampaign.ledger.queuerows import QueueRow
 from simcampaign.service.assembly import Service
+from simcampaign.service.wire import printable
 
 LONGEST_PART = 2**20
 """Bytes of a log in one answer."""
 
 QUIET_SECONDS = 15.0
 """A client that is told nothing else gets a sign of life this often."""
-
-_UNSHOWN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +38,7 @@ def read_part(service: Service, row: QueueRow, offset: int) -> LogPart:
     data = service.dispatcher.lane(row.site).log(row, offset, LONGEST_PART)
     decoder = codecs.getincrementaldecoder("utf-8")("replace")
     text = decoder.decode(data, final=row.state.over and len(data) < LONGEST_PART)
-    shown = _UNSHOWN.sub(lambda match: f"\\x{ord(match[0]):02x}", text.replace("\r\n", "\n"))
-    return LogPart(shown, offset, offset + len(data) - len(decoder.getstate()[0]))
+    return LogPart(printable(text), offset, offset + len(data) - len(decoder.getstate()[0]))
 
 
 class Tails:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,6 +17,12 @@ from simcampaign.service.core.dispatcher import Standing
 from simcampaign.service.core.telemetry import Sample
 
 TIMES = ("start_time", "end_time")
+_UNSHOWN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
+
+def printable(text: str) -> str:
+    """Return a text that commands no terminal: its control characters, but for ends of lines and tabs, as escapes."""
+    return _UNSHOWN.sub(lambda match: f"\\x{ord(match[0]):02x}", text.replace("\r\n", "\n"))
 
 
 def moment(seconds: float | None) -> str | None:

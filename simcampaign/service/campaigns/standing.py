@@ -8,7 +8,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from simcampaign.ledger.campaignbook import CampaignRow, CampaignStatus
-from simcampaign.service.wire import moment
+from simcampaign.service.wire import moment, printable
 
 if TYPE_CHECKING:  # half a second of imports that a service without campaigns does not need
     from simcampaign.engine.campaign import Campaign
@@ -37,7 +37,7 @@ def after(tick: Tick, campaign: Campaign, before: str) -> str:
         "cost": cost,
         "seconds_left": None if tick.seconds_left is None else round(tick.seconds_left, 1),
         "summary": tick.summary or json.loads(before)["summary"],
-        "failures": [asdict(each) for each in tick.failures],
+        "failures": [{**asdict(each), "log_tail": printable(each.log_tail)} for each in tick.failures],
     }
     return json.dumps(standing)
 

@@ -2,7 +2,7 @@ import { Keyed, h, setText } from "./dom.js";
 import { stateIcon } from "./states.js";
 import { counted } from "./text.js";
 
-/** Failed runs of a campaign, each with its cause and the place of its log. */
+/** Failed runs of a campaign, each with its cause, the end of its log, and where that is. */
 export class Failures {
   constructor() {
     this.folder = "";
@@ -41,18 +41,21 @@ export class Failures {
   #make(failure) {
     const cause = h("span", { class: "soft" }),
       message = h("p", {}),
+      tail = h("pre", { class: "log-tail", tabindex: "0" }),
       log = h("p", { class: "mono" });
     const element = h(
       "details",
       { class: "failure" },
       h("summary", {}, stateIcon("failed"), h("strong", {}, failure.run), " ", cause),
-      h("div", { class: "failure-body" }, message, log),
+      h("div", { class: "failure-body" }, message, tail, log),
     );
     return {
       element,
       update: (next) => {
         setText(cause, (next.cause ?? "").replaceAll("_", " "));
         setText(message, next.message || "It left no message.");
+        setText(tail, next.log_tail ?? "");
+        tail.hidden = !next.log_tail;
         setText(log, next.job ? `Log: ${this.folder}logs/${next.job}.log` : "");
       },
     };

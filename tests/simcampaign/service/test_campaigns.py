@@ -145,6 +145,7 @@ def test_what_fails_ends_the_campaign_and_is_tried_again_when_somebody_asks(lab:
     failed = lab.wait(campaign, "incomplete")
     [failure] = failed["failures"]
     assert (failure["run"], failure["cause"]) == ("failing_once_0000", "application")
+    assert failure["log_tail"] == "step 1 went well\nERROR the toy broke"
     assert lab.started("failing") == ["ok 0", "once 0"]
     assert lab.do(campaign, "retry") == 200
     assert lab.wait(campaign)["counts"] == {"done": 2}

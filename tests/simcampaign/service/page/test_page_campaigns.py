@@ -33,6 +33,7 @@ def test_a_campaign_is_watched_in_its_map_by_keys_and_as_a_table_and_cancelled(
             expect(page.locator(".reading")).to_have_text("exit3, seed 3: failed")
             page.keyboard.press("Enter")
             expect(page.locator("details.failure[open]")).to_contain_text("growth_exit3_0003")
+            expect(page.locator("details.failure[open] pre")).to_contain_text("ERROR the toy broke")
             page.get_by_text("The same as a table").click()
             expect(page.get_by_role("row", name=re.compile("^exit3"))).to_contain_text("4")
             page.get_by_role("button", name="Cancel", exact=True).click()
