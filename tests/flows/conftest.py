@@ -155,7 +155,11 @@ class Api:
         return found
 
     def post(self, path: str, **body: Any) -> Any:
-        return httpx.post(f"{self.url}/{path}", json=body, timeout=60).raise_for_status().json()
+        def answer() -> httpx.Response | None:
+            got = httpx.post(f"{self.url}/{path}", json=body, timeout=60)
+            return None if got.status_code == 503 else got  # its SQLite is busy: ask again, as Prefect's client does
+
+        return until(answer).raise_for_status().json()
 
     def flow_run(self, name: str) -> dict[str, Any]:
         """The newest flow run of this series; an empty mapping if there is none yet."""
