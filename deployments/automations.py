@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import sys
 
-from prefect.automations import Automation
 from prefect.client.orchestration import get_client
 from prefect.events.actions import SendNotification
-from prefect.events.schemas.automations import EventTrigger, Posture
+from prefect.events.schemas.automations import AutomationCore, EventTrigger, Posture
 from prefect.exceptions import ObjectNotFound
 
 BODY = """\
@@ -24,12 +23,12 @@ Summary: {{ event.payload.summary }}
 """
 
 
-def mail_on_failure(block: str, series: str = "*") -> Automation:
+def mail_on_failure(block: str, series: str = "*") -> AutomationCore:
     """Return the automation that sends word by a notification block; nothing is created yet."""
     kind, _, name = block.partition("/")
     with get_client(sync_client=True) as client:
         document = client.read_block_document_by_name(name, kind)
-    return Automation(
+    return AutomationCore(
         name=f"send word when {'a campaign' if series == '*' else series} fails",
         description="Runs failed in a tick of a campaign.",
         trigger=EventTrigger(
