@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 
 from simcampaign.cli.output import print_json, print_line
@@ -29,6 +30,8 @@ def serve(options: argparse.Namespace) -> int:
         token_file=options.token_file,
         allow_commands=options.allow_commands or None,
     )
+    if options.solver:
+        settings = replace(settings, solver=replace(settings.solver, enabled=True))
     service = Service(settings)
 
     def ready(url: str) -> None:

@@ -27,6 +27,7 @@ from simcampaign.service.routes import (
 )
 from simcampaign.service.security.gate import Gate
 from simcampaign.service.sockets.late import LateSockets
+from simcampaign.service.solver import routes as solver_routes
 
 _STATUSES: dict[type[SimcampaignError], int] = {
     ConfigError: 400,
@@ -60,6 +61,8 @@ def make_api(service: Service) -> FastAPI:
     api.state.tails = Tails(service)
     for each in (listing, changing, arrays, campaigns, overview, hosting, system, description, page):
         api.include_router(each.router)
+    if service.solver is not None:
+        api.include_router(solver_routes.router)
     api.add_exception_handler(SimcampaignError, _known_error)
     api.add_exception_handler(RequestValidationError, _wrong_request)
     api.add_exception_handler(StarletteHTTPException, _http_error)

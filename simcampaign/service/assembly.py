@@ -32,6 +32,7 @@ from simcampaign.service.figures import Figures
 from simcampaign.service.security.access import Access
 from simcampaign.service.settings import Settings
 from simcampaign.service.sites import sites_here, usable
+from simcampaign.service.solver.desk import Desk
 from simcampaign.sites.local import LocalSite
 from simcampaign.sites.registry import LOCAL
 
@@ -75,6 +76,7 @@ class Service:
             lambda: self.dispatcher.standing().held_back,
         )
         self.dispatcher.others_here = lambda: self.campaigns.running_here
+        self.solver = self._open_solver() if settings.solver.enabled else None
 
     def start(self) -> None:
         """Take up what an earlier service left, and go to work."""
@@ -82,10 +84,14 @@ class Service:
         self.figures.take_up(self.book.not_over())
         self.dispatcher.start()
         self.campaigns.start()
+        if self.solver is not None:
+            self.solver.start()
 
     def stop(self) -> None:
         """Stop; jobs that run go on, and the next service attaches to them."""
         self.campaigns.stop()
+        if self.solver is not None:
+            self.solver.stop()
         self.dispatcher.stop()
         self.telemetry.stop()
         self.book.close()
@@ -109,6 +115,11 @@ class Service:
     def announce(self, url: str) -> None:
         """Write down where this service is reached, for whoever starts a second one."""
         self._claim.describe(url)
+
+    def _open_solver(self) -> Desk:
+        config = self.settings.solver
+        folder = Path(config.location).expanduser().absolute() if config.location else data_folder() / "solver"
+        return Desk(config, folder, self.book, self.dispatcher)
 
     def _open_lane(self, name: str, ended: Callable[[Sequence[Change]], None]) -> Lane:
         site = usable(name).site

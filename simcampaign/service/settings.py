@@ -18,6 +18,7 @@ from simcampaign.errors import ABSENT, ConfigError, LocationError, Problem
 from simcampaign.fields import STRICT, Count, Positive, Text, reader
 from simcampaign.mistakes import explain
 from simcampaign.service.core.limits import Caps, ResourceLimits
+from simcampaign.service.solver.settings import SolverConfig
 
 ROLES = ("viewer", "submitter", "admin")
 """Who may do more comes later: look; submit, and change one's own jobs; everything."""
@@ -210,6 +211,9 @@ class Settings:
     """Where and how campaigns of clients run, by name: kind (local, docker, cluster or batch), the fields of the
     context of its flow, shared = true if all users share their files, and parameters that clients cannot change.
     manifest_location is left out: manifests lie with the files."""
+
+    solver: SolverConfig = field(default_factory=SolverConfig)
+    """Simulations that clients upload and have solved here."""
 
     max_body_bytes: Count = 4 * 2**20
     """Largest request."""

@@ -7,6 +7,7 @@ import queue
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 
 from simcampaign.errors import SimcampaignError
 from simcampaign.jobs import JobReport, JobState
@@ -157,6 +158,13 @@ class Lane(ABC):
     @abstractmethod
     def files(self, row: QueueRow) -> Mapping[str, int]:
         """Return the files in a job's folder with their sizes. Called from any thread."""
+
+    @abstractmethod
+    def fetch(self, row: QueueRow, copies: Mapping[str, Path]) -> None:
+        """Copy files out of a job's folder, by their names there. Called from any thread.
+
+        Raises ``LocationError`` if one is not there.
+        """
 
     @abstractmethod
     def remove(self, row: QueueRow) -> None:

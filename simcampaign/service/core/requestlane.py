@@ -125,6 +125,18 @@ class RequestLane(Lane):
             return {}
         return {each.name: each.size for each in outputs(self.workplace, read(request), [job]).get(0, ())}
 
+    def fetch(self, row: QueueRow, copies: Mapping[str, Path]) -> None:
+        """Copy files from the job's folder at the site."""
+        request = self._request(row)
+        job = None if request is None else self._job(request)
+        if request is None or job is None:
+            raise LocationError(f"job {row.id} left no files")
+        there = {each.name: each.path for each in outputs(self.workplace, read(request), [job]).get(0, ())}
+        for name in copies:
+            if name not in there:
+                raise LocationError(f"job {row.id} left no file {name}")
+        self.workplace.host.get((there[name], target) for name, target in copies.items())
+
     def remove(self, row: QueueRow) -> None:
         """Remove the job's folder, and let its name be free again."""
         request = self._request(row)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from simcampaign.errors import SiteError
+from simcampaign.errors import LocationError, SiteError
 from simcampaign.jobs import ArrayReport, ArraySpec, JobSpec, job_environment
 from simcampaign.ledger.queuerows import Change, Place, QueueRow, QueueState
 from simcampaign.series import key_fault
@@ -253,6 +253,14 @@ class StreamLane(Lane):
         folder = self.folder_of(row)
         found = (path for path in sorted(folder.rglob("*")) if path.is_file())
         return {path.relative_to(folder).as_posix(): path.stat().st_size for path in found}
+
+    def fetch(self, row: QueueRow, copies: Mapping[str, Path]) -> None:
+        """Copy files out of a job's folder."""
+        for name, target in copies.items():
+            try:
+                shutil.copyfile(self.folder_of(row) / name, target)
+            except FileNotFoundError as error:
+                raise LocationError(f"job {row.id} left no file {name}") from error
 
     def remove(self, row: QueueRow) -> None:
         """Remove a job's folder and log."""

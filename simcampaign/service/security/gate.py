@@ -6,10 +6,12 @@ import asyncio
 import ipaddress
 import json
 import logging
+import re
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
+from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from simcampaign.service.security.access import ANYBODY, Access, Identity
@@ -27,6 +29,11 @@ OPEN_FOLDERS = ("/page/", SOCKETS)
 
 LARGEST_PACKET = 64 * 1024
 """Bytes of what a Socket.IO client may say at once."""
+
+UPLOAD = "application/octet-stream"
+"""What files come as; a page of another site cannot send that unasked."""
+
+_UPLOADS = re.compile(r"/solver/v1/tasks/[^/]+/simulation")
 
 WRONG_TOKENS_PER_SECOND = 5.0
 HEADERS = {
@@ -141,17 +148,47 @@ class Gate:
             return receive
         if length is not None and "transfer-encoding" in headers:
             raise RefusedError(400, "the body has two lengths")
+        uploads = self._settings.solver.max_file_bytes if is_upload(scope["path"], scope["method"]) else 0
+        most = uploads or most
         if length is not None and (not length.isdecimal() or int(length) > most):
             raise RefusedError(413, f"the body is larger than {most} bytes")
+        kind = headers.get("content-type", "").partition(";")[0].strip().lower()
+        if uploads:
+            if kind != UPLOAD:
+                raise RefusedError(415, f"the body must be {UPLOAD}")
+            return _bounded(receive, most, self._settings.body_seconds)
         try:
             async with asyncio.timeout(self._settings.body_seconds):
                 body = await _read(receive, most)
         except TimeoutError:
             raise RefusedError(408, f"the body took longer than {self._settings.body_seconds:g} s") from None
-        kind = headers.get("content-type", "").partition(";")[0].strip().lower()
         if body and kind != "application/json" and not is_packet:
             raise RefusedError(415, "the body must be application/json")
         return _handing_on(body, receive)
+
+
+def is_upload(path: str, method: str) -> bool:
+    """Tell whether a request brings a file, which is not kept in memory."""
+    return method == "PUT" and _UPLOADS.fullmatch(path) is not None
+
+
+def _bounded(receive: Receive, most: int, seconds: float) -> Receive:
+    """Return what hands a body on as it comes; its reader is told of one that is too large, or stops coming."""
+    size = 0
+
+    async def hand_on() -> Message:
+        nonlocal size
+        try:
+            async with asyncio.timeout(seconds):
+                message = await receive()
+        except TimeoutError:
+            raise HTTPException(408, f"nothing came for {seconds:g} s", {"connection": "close"}) from None
+        size += len(message.get("body", b""))
+        if size > most:
+            raise HTTPException(413, f"the body is larger than {most} bytes", {"connection": "close"})
+        return message
+
+    return hand_on
 
 
 def _headers(scope: Scope) -> dict[str, str]:

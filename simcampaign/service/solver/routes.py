@@ -1,0 +1,346 @@
+"""The routes of the solver, all below ``/solver/v1``: tasks, their files, their states and what they cost."""
+
+from __future__ import annotations
+
+import asyncio
+import codecs
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, HTTPException, Query, Request
+from fastapi.responses import FileResponse, PlainTextResponse
+from pydantic import BaseModel, Field, StrictInt
+from starlette.concurrency import run_in_threadpool
+
+from simcampaign import __version__
+from simcampaign.errors import ConflictError
+from simcampaign.service import wire
+from simcampaign.service.news import News
+from simcampaign.service.routes.asking import REFUSALS, Asking, Serving, need
+from simcampaign.service.security.access import Identity
+from simcampaign.service.solver.desk import Desk, Task, refuse_size
+
+router = APIRouter(prefix="/solver/v1", tags=["solver"], responses=REFUSALS)
+
+MOST_TASKS = 1000
+"""Tasks in one request."""
+
+LONGEST_WAIT = 30.0
+"""Seconds that a request for states may wait for news."""
+
+GATHER_SECONDS = 0.02
+"""News that come together are told together."""
+
+LONGEST_LOG = 2**20
+_PROGRESS = re.compile(rb"^progress ([0-9.]+) (\S+)$", re.MULTILINE)
+
+TaskId = Annotated[str, Field(max_length=100, pattern=r"^task-[0-9a-f]{16}$")]
+Name = Annotated[str, Field(max_length=120, pattern=r"^[^\x00-\x1f\x7f]*$")]
+
+
+class NewTask(BaseModel):
+    """A simulation that a client wants solved."""
+
+    key: Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[\x21-\x7e]+$")]
+    """The client's own key: the same key means the same task."""
+
+    name: Name
+    folder: Name = "default"
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    size: Annotated[StrictInt, Field(ge=1, le=2**62)]
+
+
+class NewTasks(BaseModel):
+    """Tasks that are to be created."""
+
+    tasks: Annotated[list[NewTask], Field(max_length=MOST_TASKS)]
+
+
+class Start(BaseModel):
+    """A task that is to be started."""
+
+    id: TaskId
+    attempt: Annotated[StrictInt, Field(ge=1, le=10_000)] = 1
+    """1 for the first time; one more for a task that did not end well."""
+
+
+class Starts(BaseModel):
+    """Tasks that are to be started, all or none."""
+
+    tasks: Annotated[list[Start], Field(max_length=MOST_TASKS)]
+    budget: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
+    priority: Annotated[StrictInt, Field(ge=-(10**9), le=10**9)] = 0
+
+
+class Ids(BaseModel):
+    """Some tasks."""
+
+    tasks: Annotated[list[TaskId], Field(max_length=MOST_TASKS)]
+
+
+class Seen(BaseModel):
+    """What a client knows of tasks."""
+
+    tasks: Annotated[dict[TaskId, Annotated[str, Field(max_length=60)]], Field(max_length=10 * MOST_TASKS)]
+    """The ``seen`` of each task as it was told, empty at first."""
+
+    wait: Annotated[float, Field(ge=0, le=LONGEST_WAIT)] = 0.0
+    """Seconds to wait for something new."""
+
+
+async def _desk(service: Serving) -> Desk:
+    assert service.solver is not None  # noqa: S101 - without one there are no such routes
+    return service.solver
+
+
+Solving = Annotated[Desk, Depends(_desk)]
+
+
+def _user(service: Serving, identity: Identity) -> str:
+    return identity.user or service.user
+
+
+def _only(service: Serving, identity: Identity) -> str | None:
+    """Return whose tasks somebody may see; None for everybody's."""
+    return None if identity.may("admin") else _user(service, identity)
+
+
+def _find(desk: Desk, only: str | None, ids: Sequence[str]) -> list[Task]:
+    """Return tasks, or answer that one is not there; those of others are not there."""
+    found = {each.row.id: each for each in desk.get(ids) if only in {None, each.row.user}}
+    for task_id in ids:
+        if task_id not in found:
+            raise HTTPException(404, f"there is no task {task_id}")
+    return [found[task_id] for task_id in ids]
+
+
+def told(desk: Desk, task: Task) -> dict[str, Any]:
+    """Return what clients are told of a task."""
+    row, job = task.row, task.job
+    return {
+        "id": row.id,
+        "key": row.key,
+        "name": row.name,
+        "folder": row.folder,
+        "user": row.user,
+        "status": task.status,
+        "message": task.message,
+        "seen": f"{task.status} {row.attempt}",
+        "attempt": row.attempt,
+        "type": row.type or None,
+        "created": wire.moment(row.created),
+        "started": wire.moment(None if job is None else job.started),
+        "ended": wire.moment(None if job is None else job.ended),
+        "size": row.size,
+        "sha256": row.sha256,
+        "arrived": row.size if row.state != "draft" else desk.files.arrived(row.user, row.sha256, row.size),
+        "cells": row.cells,
+        "steps": row.steps,
+        "estimated": row.estimated,
+        "real": row.real,
+        "parents": list(row.parents),
+        "result": {"sha256": row.result_sha256, "size": row.result_size} if row.result_sha256 else None,
+    }
+
+
+def _told(desk: Desk, tasks: Sequence[Task]) -> dict[str, Any]:
+    return {"tasks": [told(desk, each) for each in tasks]}
+
+
+@router.get("")
+def get_solver(service: Serving, identity: Asking, desk: Solving) -> dict[str, Any]:
+    """Return what this solver is."""
+    limits = {"file_bytes": desk.config.max_file_bytes, "tasks": MOST_TASKS, "wait": LONGEST_WAIT}
+    return {"version": __version__, "user": _user(service, identity), "site": desk.config.site, "limits": limits}
+
+
+@router.post("/tasks")
+def create_tasks(body: NewTasks, service: Serving, identity: Asking, desk: Solving) -> dict[str, Any]:
+    """Create tasks; those whose keys are known are answered as they are. ``arrived`` says how much is here already."""
+    need(identity, "submitter")
+    for each in body.tasks:
+        refuse_size(each.size, desk.config.max_file_bytes)
+    return _told(desk, desk.create(_user(service, identity), body.tasks))
+
+
+@router.put("/tasks/{task_id}/simulation")
+async def upload(
+    task_id: str,
+    request: Request,
+    service: Serving,
+    identity: Asking,
+    desk: Solving,
+    offset: Annotated[int, Query(ge=0, le=2**62)] = 0,
+) -> dict[str, Any]:
+    """Take bytes of a simulation in, from an offset on. With the last one it is checked and quoted.
+
+    A draft whose bytes are not all here afterwards goes on from its ``arrived``.
+    """
+    need(identity, "submitter")
+    (task,) = await run_in_threadpool(_find, desk, _only(service, identity), [task_id])
+    row = task.row
+    if row.state == "draft":
+        part = desk.files.part(row.user, row.sha256)
+        here = await run_in_threadpool(desk.files.arrived, row.user, row.sha256, row.size)
+        if offset > here:
+            raise ConflictError(f"{here} bytes are here, and these begin at {offset}", f"upload from {here} on")
+        if here < row.size or part.exists():
+            here = await _write(request, part, offset, row.size)
+        if here == row.size:
+            await run_in_threadpool(desk.examine, row)
+    (task,) = await run_in_threadpool(desk.get, [task_id])
+    return await run_in_threadpool(told, desk, task)
+
+
+async def _write(request: Request, part: Path, offset: int, size: int) -> int:
+    """Write a body to a file from an offset on as it comes, and return where it ends."""
+    mode = "r+b" if part.exists() else "w+b"
+    file = await asyncio.to_thread(part.open, mode)
+    try:
+        file.seek(offset)
+        end = offset
+        async for piece in request.stream():
+            end += len(piece)
+            if end > size:
+                raise ConflictError(f"more comes than the {size} bytes that were told", "create the task anew")
+            await asyncio.to_thread(file.write, piece)
+    finally:
+        await asyncio.to_thread(file.close)
+    return end
+
+
+@router.get("/tasks/{task_id}/simulation", response_class=FileResponse)
+def get_simulation(task_id: str, service: Serving, identity: Asking, desk: Solving) -> FileResponse:
+    """Return the file of a simulation, or ranges of it."""
+    (task,) = _find(desk, _only(service, identity), [task_id])
+    path = desk.files.content(task.row.user, task.row.sha256)
+    if not path.exists():
+        raise HTTPException(404, f"the simulation of task {task_id} is not here yet")
+    return FileResponse(path, media_type="application/octet-stream", headers={"etag": f'"{task.row.sha256}"'})
+
+
+@router.get("/tasks/{task_id}/result", response_class=FileResponse)
+def get_result(task_id: str, service: Serving, identity: Asking, desk: Solving) -> FileResponse:
+    """Return the file of a result, or ranges of it; the ETag is its SHA-256."""
+    (task,) = _find(desk, _only(service, identity), [task_id])
+    if not task.row.result_sha256:
+        raise HTTPException(404, f"task {task_id} is {task.status}, and has no result")
+    path = desk.files.result(task_id)
+    return FileResponse(path, media_type="application/octet-stream", headers={"etag": f'"{task.row.result_sha256}"'})
+
+
+@router.post("/start")
+def start(body: Starts, service: Serving, identity: Asking, desk: Solving) -> dict[str, Any]:
+    """Start tasks. One that refers to results of others starts when these are there."""
+    need(identity, "submitter")
+    tasks = _find(desk, _only(service, identity), [each.id for each in body.tasks])
+    desk.begin(tasks, [each.attempt for each in body.tasks], body.budget, body.priority)
+    return _told(desk, desk.get([each.id for each in body.tasks]))
+
+
+@router.post("/status")
+async def get_states(body: Seen, request: Request, service: Serving, identity: Asking, desk: Solving) -> dict[str, Any]:
+    """Return those of the tasks that are no longer as they were seen; waits for one, if asked to."""
+    news: News = request.app.state.news
+    only, bell = _only(service, identity), news.bell()
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + body.wait
+    try:
+        while True:
+            bell.clear()
+            tasks = await run_in_threadpool(_find, desk, only, list(body.tasks))
+            changed = [each for each in tasks if body.tasks[each.row.id] != f"{each.status} {each.row.attempt}"]
+            left = deadline - loop.time()
+            if changed or left <= 0 or news.ended:
+                return await run_in_threadpool(_told, desk, changed)
+            try:
+                await asyncio.wait_for(bell.wait(), left)
+            except TimeoutError:
+                continue
+            await asyncio.sleep(GATHER_SECONDS)
+    finally:
+        news.hang_up(bell)
+
+
+@router.post("/abort")
+def abort(body: Ids, service: Serving, identity: Asking, desk: Solving) -> dict[str, Any]:
+    """End tasks that run or wait."""
+    need(identity, "submitter")
+    desk.abort(_find(desk, _only(service, identity), body.tasks))
+    return _told(desk, desk.get(body.tasks))
+
+
+@router.post("/delete")
+def delete(body: Ids, service: Serving, identity: Asking, desk: Solving) -> dict[str, Any]:
+    """Forget tasks with their files; those that are not there are no error."""
+    need(identity, "submitter")
+    only = _only(service, identity)
+    tasks = [each for each in desk.get(body.tasks) if only in {None, each.row.user}]
+    desk.delete(tasks)
+    return {"deleted": [each.row.id for each in tasks]}
+
+
+@router.get("/tasks/{task_id}")
+def get_task(task_id: str, service: Serving, identity: Asking, desk: Solving) -> dict[str, Any]:
+    """Return one task."""
+    (task,) = _find(desk, _only(service, identity), [task_id])
+    return told(desk, task)
+
+
+@router.get("/tasks/{task_id}/run")
+def get_run(task_id: str, service: Serving, identity: Asking, desk: Solving) -> dict[str, Any]:
+    """Return how far a task is: percent, and which part of the largest field energy is left."""
+    (task,) = _find(desk, _only(service, identity), [task_id])
+    log = desk.log(task) if task.row.state == "started" else b""
+    found = _PROGRESS.findall(log)
+    percent, decay = (float(found[-1][0]), float(found[-1][1])) if found else (0.0, None)
+    if task.status == "completed":
+        percent = 100.0
+    return {"id": task_id, "status": task.status, "percent": percent, "field_decay": decay}
+
+
+@router.get("/tasks/{task_id}/log", response_class=PlainTextResponse)
+def get_log(
+    task_id: str,
+    service: Serving,
+    identity: Asking,
+    desk: Solving,
+    offset: Annotated[int, Query(ge=0, le=2**62)] = 0,
+) -> PlainTextResponse:
+    """Return what the newest try printed, from an offset in bytes on; X-Next-Offset is that of what comes next."""
+    (task,) = _find(desk, _only(service, identity), [task_id])
+    data = desk.log(task, offset, LONGEST_LOG)
+    decoder = codecs.getincrementaldecoder("utf-8")("replace")
+    text = decoder.decode(data, final=len(data) < LONGEST_LOG)
+    return PlainTextResponse(text, headers={"x-next-offset": str(offset + len(data) - len(decoder.getstate()[0]))})
+
+
+@router.get("/tasks")
+def list_tasks(
+    service: Serving,
+    identity: Asking,
+    desk: Solving,
+    folder: Annotated[str | None, Query(max_length=120)] = None,
+    limit: Annotated[int, Query(ge=1, le=MOST_TASKS)] = 100,
+    cursor: Annotated[int | None, Query(ge=1, le=2**62, description="`next` of the page before.")] = None,
+) -> dict[str, Any]:
+    """List tasks, newest first; ``next`` leads to the next page."""
+    tasks = desk.listed(_only(service, identity), folder, limit + 1, cursor)
+    page = tasks[:limit]
+    return {**_told(desk, page), "next": page[-1].row.seq if len(tasks) > limit else None}
+
+
+@router.get("/folders")
+def list_folders(service: Serving, identity: Asking, desk: Solving) -> dict[str, int]:
+    """Return the folders with the number of tasks in each."""
+    return desk.folders(_only(service, identity))
+
+
+@router.get("/account")
+def get_account(service: Serving, identity: Asking, desk: Solving) -> dict[str, Any]:
+    """Return what the one who asks has spent."""
+    user = _user(service, identity)
+    count, spent, open_ = desk.spent(user)
+    return {"user": user, "tasks": count, "spent": spent, "running_at_most": open_}

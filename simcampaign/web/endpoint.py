@@ -1,0 +1,54 @@
+"""Which solver is asked: the one that is configured, or this machine's own."""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from simcampaign.errors import ABSENT, ConfigError, LocationError, Problem
+from simcampaign.web import embedded
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """A solver and who asks it."""
+
+    url: str
+    token: str
+    name: str
+    """Stays the same when this machine's own solver listens elsewhere."""
+
+
+def find() -> Endpoint:
+    """Return the solver of ``SIMCAMPAIGN_SOLVER_URL``; without it this machine's own, started if it does not run.
+
+    Its token is in ``SIMCAMPAIGN_SOLVER_TOKEN``, or in the file that ``SIMCAMPAIGN_SOLVER_TOKEN_FILE`` names.
+    """
+    if url := os.environ.get("SIMCAMPAIGN_SOLVER_URL"):
+        if not url.startswith(("http://", "https://")):
+            problem = Problem("SIMCAMPAIGN_SOLVER_URL", url, "must begin with http:// or https://")
+            raise ConfigError([problem], "export SIMCAMPAIGN_SOLVER_URL=http://HOST:PORT")
+        return Endpoint(url.rstrip("/"), _token(), url.rstrip("/"))
+    url, token, fresh = embedded.find_or_start()
+    if fresh:
+        sys.stderr.write(
+            f"simcampaign: started a solver on this machine, at {url}; SIMCAMPAIGN_SOLVER_URL is not set\n"
+        )
+    return Endpoint(url, token, "this machine")
+
+
+def _token() -> str:
+    if token := os.environ.get("SIMCAMPAIGN_SOLVER_TOKEN"):
+        return token
+    file = os.environ.get("SIMCAMPAIGN_SOLVER_TOKEN_FILE")
+    if not file:
+        return ""
+    try:
+        token = Path(file).expanduser().read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise LocationError(f"token file {file} cannot be read: {error.strerror}", f"ls -l {file}") from error
+    if not token:
+        raise ConfigError([Problem("SIMCAMPAIGN_SOLVER_TOKEN_FILE", ABSENT, f"{file} is empty")])
+    return token
