@@ -69,7 +69,7 @@ def _announced(folder: Path) -> str:
 
 def _answers(url: str, token: str) -> bool:
     try:
-        answer = httpx.get(f"{url}/solver/v1", headers={"authorization": f"Bearer {token}"}, timeout=5)
+        answer = httpx.get(f"{url}/solver/v1/about", headers={"authorization": f"Bearer {token}"}, timeout=5)
     except httpx.HTTPError:
         return False
     return answer.status_code == 200

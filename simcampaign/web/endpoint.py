@@ -33,9 +33,7 @@ def find() -> Endpoint:
         return Endpoint(url.rstrip("/"), _token(), url.rstrip("/"))
     url, token, fresh = embedded.find_or_start()
     if fresh:
-        sys.stderr.write(
-            f"simcampaign: started a solver on this machine, at {url}; SIMCAMPAIGN_SOLVER_URL is not set\n"
-        )
+        sys.stderr.write(f"SIMCAMPAIGN_SOLVER_URL is not set, so a solver was started here: {url}\n")
     return Endpoint(url, token, "this machine")
 
 

@@ -52,7 +52,7 @@ class Session:
     async def about(self) -> Info:
         """Return what the service says of itself; it is asked once."""
         if self._about is None:
-            self._about = (await self.link.ask("GET", "")).json()
+            self._about = (await self.link.ask("GET", "/about")).json()
         return self._about
 
     async def _create(self, uploads: Sequence[Upload]) -> Sequence[Info]:

@@ -149,7 +149,7 @@ def _told(desk: Desk, tasks: Sequence[Task]) -> dict[str, Any]:
     return {"tasks": [told(desk, each) for each in tasks]}
 
 
-@router.get("")
+@router.get("/about")
 def get_solver(service: Serving, identity: Asking, desk: Solving) -> dict[str, Any]:
     """Return what this solver is."""
     limits = {"file_bytes": desk.config.max_file_bytes, "tasks": MOST_TASKS, "wait": LONGEST_WAIT}
