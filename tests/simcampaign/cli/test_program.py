@@ -1,10 +1,10 @@
-"""The command line itself: help, typos, exit statuses, speed."""
+"""The command line itself: help, typos, exit statuses."""
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -26,22 +26,15 @@ def test_every_verb_has_help_with_examples_and_json(type_: Type, words: list[str
 def test_the_help_lists_every_verb_and_every_exit_status(type_: Type) -> None:
     for answer in (type_("--help"), type_()):
         assert answer.status == 0
-        assert [name for name in NAMES if f"    {name} " not in answer.out] == []
+        listed = re.findall(r"^    ([a-z-]+)(?: |$)", answer.out, re.MULTILINE)
+        assert [name for name in NAMES if name not in listed] == []
         assert all(f"\n  {status} " in answer.out for status in (0, 1, 2, 3, 130))
 
 
-def test_help_is_there_at_once_and_loads_nothing_heavy() -> None:
-    """Within 0.3 s on an idle machine; the best of five counts, as others compute here, too."""
-    took = []
-    for _ in range(5):
-        start = time.perf_counter()
-        subprocess.run([sys.executable, "-m", "simcampaign", "--help"], check=True, stdout=subprocess.DEVNULL)
-        took.append(time.perf_counter() - start)
-    code = (
-        "import sys, simcampaign.cli; sys.exit(bool({'pydantic', 'sqlalchemy', 'rich', 'prefect'} & set(sys.modules)))"
-    )
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
-    assert min(took) < 0.3
+def test_help_loads_nothing_heavy_so_that_it_is_there_at_once() -> None:
+    heavy = "{'pydantic', 'sqlalchemy', 'rich', 'prefect'}"
+    code = f"import sys; from simcampaign.cli import main; main(['--help']); sys.exit(bool({heavy} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], check=False, stdout=subprocess.DEVNULL).returncode == 0
 
 
 @pytest.mark.parametrize(
