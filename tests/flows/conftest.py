@@ -20,7 +20,7 @@ import pytest
 from tests.support import is_idle, until
 
 ROOT = Path(__file__).parents[2]
-PATIENCE = 90.0
+PATIENCE = 240.0
 TEMPLATE = """\
 {% for c in conditions %}
 {{ name }} {{ c.key }} {{ c.start_seed }} {{ c.end_seed }} {{ c.do }} {{ c.x }}
