@@ -11,6 +11,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+import socketio
 
 from tests.simcampaign.service.server import Server
 from tests.support import until
@@ -60,8 +61,8 @@ def write_config(folder: Path, backend: int, plain: int, secure: int) -> Path:
 
 
 @pytest.fixture(scope="module")
-def proxy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str, ssl.SSLContext]]:
-    """Return the URLs by HTTPS and by HTTP, and whom to trust."""
+def proxy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str, Path]]:
+    """Return the URLs by HTTPS and by HTTP, and the certificate."""
     folder = tmp_path_factory.mktemp("nginx")
     alternatives = f"subjectAltName=DNS:{NAME},DNS:localhost,IP:127.0.0.1"
     request = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", f"/CN={NAME}"]
@@ -82,8 +83,7 @@ def proxy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str, 
     try:
         until(lambda: answers(secure) or nginx.poll() is not None)
         assert nginx.poll() is None, (folder / "stderr").read_text()
-        context = ssl.create_default_context(cafile=str(folder / "cert.pem"))
-        yield f"https://127.0.0.1:{secure}", f"http://127.0.0.1:{plain}", context
+        yield f"https://127.0.0.1:{secure}", f"http://127.0.0.1:{plain}", folder / "cert.pem"
     finally:
         nginx.terminate()
         nginx.wait(30)
@@ -96,8 +96,9 @@ def answers(port: int) -> bool:
 
 
 @pytest.fixture
-def client(proxy: tuple[str, str, ssl.SSLContext]) -> Iterator[httpx.Client]:
-    url, _, context = proxy
+def client(proxy: tuple[str, str, Path]) -> Iterator[httpx.Client]:
+    url, _, certificate = proxy
+    context = ssl.create_default_context(cafile=str(certificate))
     headers = {"authorization": f"Bearer {TOKEN}", "host": NAME}
     with httpx.Client(base_url=url, verify=context, headers=headers, timeout=30) as client:
         yield client
@@ -125,7 +126,7 @@ def test_the_token_and_the_name_are_asked_for_behind_the_proxy_too(client: httpx
     assert client.get("/jobs", headers={"origin": f"https://{NAME}"}).status_code == 200
 
 
-def test_plain_http_leads_to_https(proxy: tuple[str, str, ssl.SSLContext]) -> None:
+def test_plain_http_leads_to_https(proxy: tuple[str, str, Path]) -> None:
     answer = httpx.get(f"{proxy[1]}/jobs?limit=1", headers={"host": NAME})
     assert answer.status_code == 308
     assert answer.headers["location"] == f"https://{NAME}:{proxy[0].rpartition(':')[2]}/jobs?limit=1"
@@ -142,4 +143,20 @@ def test_events_pass_one_by_one_while_the_stream_is_open(client: httpx.Client) -
         job_id = submit(client)
         for line in lines:
             if line.startswith("data: ") and job_id in line and '"completed"' in line:
+                break
+
+
+@pytest.mark.parametrize("transport", ["websocket", "polling"])
+def test_socket_io_passes(
+    proxy: tuple[str, str, Path], client: httpx.Client, transport: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for library in ("REQUESTS", "WEBSOCKET_CLIENT"):
+        monkeypatch.setenv(f"{library}_CA_BUNDLE", str(proxy[2]))
+    with socketio.SimpleClient() as listener:
+        listener.connect(proxy[0], auth={"token": TOKEN}, transports=[transport], wait_timeout=30)
+        assert listener.transport == transport
+        job_id = submit(client)
+        while True:
+            kind, payload = listener.receive(timeout=60)
+            if kind == "job_completed" and payload["job_id"] == job_id:
                 break
