@@ -110,22 +110,26 @@ class Link:
             headers = {"range": f"bytes={offset}-", "if-range": f'"{sha256}"'} if offset else {}
             with _told_as_busy():
                 async with self._http.stream("GET", path, headers=headers) as answer:
-                    if answer.status_code == 416:  # all of it is here
-                        return
-                    if answer.status_code >= 300:
-                        await answer.aread()
-                    _checked(answer)
-                    with part.open("ab" if answer.status_code == 206 else "wb") as file:
-                        async for piece in answer.aiter_bytes():
-                            await asyncio.to_thread(file.write, piece)
-                            if told is not None:
-                                told(len(piece))
+                    if answer.status_code != 416:  # else nothing is left to fetch
+                        await _take_in(answer, part, told)
             if await asyncio.to_thread(digest, part) != sha256:
                 part.unlink()
                 raise BusyError("what arrived is not what was sent")
 
         await self._trying(once)
         part.replace(target)
+
+
+async def _take_in(answer: httpx.Response, part: Path, told: Told | None) -> None:
+    """Write what is sent to a file, behind what is there if that was asked for."""
+    if answer.status_code >= 300:
+        await answer.aread()
+    _checked(answer)
+    with part.open("ab" if answer.status_code == 206 else "wb") as file:
+        async for piece in answer.aiter_bytes():
+            await asyncio.to_thread(file.write, piece)
+            if told is not None:
+                told(len(piece))
 
 
 async def _pieces(path: Path, offset: int, told: Told | None) -> AsyncIterator[bytes]:

@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-from simcampaign.errors import SimcampaignError
 from simcampaign.web.link import Link
 
 WAIT_SECONDS = 20.0
@@ -51,7 +50,7 @@ class Watch:
                 continue
             try:
                 answered = asking.result()
-            except SimcampaignError as error:
+            except Exception as error:  # noqa: BLE001 - whoever waits must hear of it
                 self._fail(error)
                 return
             for info in answered:
@@ -82,7 +81,7 @@ class Watch:
                 del self._waiting[task_id]
         return bool(self._waiting)
 
-    def _fail(self, error: SimcampaignError) -> None:
+    def _fail(self, error: Exception) -> None:
         waiting, self._waiting = self._waiting, {}
         for each in waiting.values():
             for future, _ in each:

@@ -121,3 +121,14 @@ def test_a_result_is_served_in_ranges_under_its_checksum(service: Server, tmp_pa
     answer = service.http.get(f"{API}/tasks/{task['id']}/result", headers={"range": "bytes=100-199"})
     assert (answer.status_code, answer.headers["etag"]) == (206, f'"{task["result"]["sha256"]}"')
     assert answer.content == (tmp_path / "ranged.hdf5").read_bytes()[100:200]
+
+
+def test_what_an_earlier_download_left_is_not_taken_for_the_result(service: Server, tmp_path: Path) -> None:
+    task = web.upload(waveguide(0.55), "left over")
+    web.start(task)
+    web.monitor(task, verbose=False)
+    result = web.get_info(task)["result"]
+    left = tmp_path / f".data.hdf5.{result['sha256'][:16]}.part"
+    left.write_bytes(b"x" * result["size"])
+    web.download(task, tmp_path / "data.hdf5")
+    assert hashlib.sha256((tmp_path / "data.hdf5").read_bytes()).hexdigest() == result["sha256"]
