@@ -28,6 +28,13 @@ min_disk_gb = 0
 OVER = {"completed", "failed", "cancelled", "lost"}
 
 
+KEYS = {"id", "config", "status", "start_time", "end_time", "return_code", "scheduler_job_id"}
+"""What clients know of a listed job."""
+
+GATE = "until [ -e '{}' ]; do sleep 0.01; done"
+"""A script that ends when a file is there."""
+
+
 class Server:
     """A job manager below ``home``, with the settings of ``service.toml`` there; programs in ``bin`` come first."""
 
@@ -138,6 +145,13 @@ def end_runners(home: Path) -> None:
         if not is_idle(directory):
             os.kill(int((directory / "runner.lock").read_text().split()[0]), signal.SIGUSR1)
         until(lambda: is_idle(directory))  # noqa: B023 - called at once
+
+
+def gated(server: Server, gate: Path, **others: Any) -> str:
+    """Submit a job that ends when a file is there, and wait until it runs."""
+    job_id = server.shell(GATE.format(gate), **others)
+    until(lambda: server.job(job_id)["status"] == "running")
+    return job_id
 
 
 @contextlib.contextmanager

@@ -14,21 +14,7 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.simcampaign.service.server import Server, running
-from tests.support import until
-
-GATE = "until [ -e '{}' ]; do sleep 0.01; done"
-KEYS = {"id", "config", "status", "start_time", "end_time", "return_code", "scheduler_job_id"}
-RESOURCES = {
-    "cpu_percent",
-    "memory_percent",
-    "memory_used_gb",
-    "memory_total_gb",
-    "memory_free_gb",
-    "disk_usage_percent",
-    "disk_free_gb",
-    "timestamp",
-}
+from tests.simcampaign.service.server import KEYS, Server, gated, running
 
 
 @pytest.fixture(scope="module")
@@ -44,61 +30,6 @@ def server(shared: Server) -> Iterator[Server]:
     shared.clear()
 
 
-def gated(server: Server, gate: Path, **others: Any) -> str:
-    """Submit a job that ends when a file is there, and wait until it runs."""
-    job_id = server.shell(GATE.format(gate), **others)
-    until(lambda: server.job(job_id)["status"] == "running")
-    return job_id
-
-
-def test_what_the_service_is_asked_for_first_has_the_keys_that_clients_know(server: Server) -> None:
-    status = server.http.get("/system/status").json()
-    assert {"scheduler_detection", "resource_monitoring", "mode", "local_pool"} <= set(status)
-    assert set(status["scheduler_detection"]) == {"active_scheduler", "detected_by", "backend_available"}
-    assert {"active", "last_update", *RESOURCES} <= set(status["resource_monitoring"])
-    assert set(status["local_pool"]) == {"running_jobs", "queued_jobs", "max_concurrent"}
-    assert status["mode"] == "none"
-    queue = {"total_queued", "regular_queue_size", "priority_queues", "running_jobs", "max_concurrent"}
-    for path, keys in (
-        ("/queue", queue),
-        ("/api/queue", queue),
-        ("/resources", RESOURCES),
-        ("/api/resources", RESOURCES),
-    ):
-        answer = server.http.get(path)
-        assert (answer.status_code, answer.headers["content-type"]) == (200, "application/json")
-        assert keys <= set(answer.json()), path
-    assert server.http.get("/api/scheduler_type").json() == {"scheduler_type": "none"}
-    assert server.http.get("/api/me").json()["username"]
-    assert server.http.post("/system/start_monitoring").json()["message"] == "Resource monitoring already active"
-
-
-def test_a_job_is_submitted_runs_and_is_listed_with_its_config(server: Server) -> None:
-    config = {"jobid": "first", "user": "ann", "files": {"job.sh": "echo hello"}, "group": "tests"}
-    answer = server.http.post("/jobs/submit", json={"config": config, "priority": 4})
-    assert answer.status_code == 200
-    assert answer.json() == {
-        "success": True,
-        "job_id": "first",
-        "message": "Job first submitted successfully",
-        "status": "queued",
-    }
-    events = server.events("first", "job_completed")
-    assert [kind for kind, _ in events] == ["job_queued", "job_started", "job_completed"]
-    queued, started, completed = (payload for _, payload in events)
-    assert {"job_id", "priority", "queue_position"} <= set(queued)
-    assert {"job_id", "start_time", "resources"} <= set(started)
-    assert {"job_id", "status", "end_time", "return_code"} <= set(completed)
-    assert (completed["status"], completed["return_code"]) == ("completed", 0)
-    assert queued["seq"] < started["seq"] < completed["seq"]
-    [listed] = [job for job in server.http.get("/jobs").json() if job["id"] == "first"]
-    assert set(listed) >= KEYS
-    assert {name: listed["config"][name] for name in config} == config
-    assert (listed["status"], listed["user"], listed["priority"]) == ("completed", "ann", 4)
-    assert server.http.get("/jobs/first/log").text == "hello\n"
-    assert server.http.get("/jobs/first/files").json() == [{"name": "job.sh", "size": 10}]
-
-
 def test_the_forms_below_api_answer_as_the_handler_did(server: Server) -> None:
     answer = server.http.post("/api/submit", json={"config": {"files": {"job.sh": "sleep 60"}}, "user": "bob"})
     job_id = answer.json()["job_id"]
@@ -108,109 +39,6 @@ def test_the_forms_below_api_answer_as_the_handler_did(server: Server) -> None:
     assert listed["user"] == "bob"
     assert server.http.post(f"/api/cancel/{job_id}").json() == {"status": "cancelled", "success": True}
     assert server.http.post("/api/cancel/nobody").json() == {"status": "failed", "success": False}
-
-
-@pytest.mark.parametrize(
-    ("body", "says"),
-    [
-        ("{", "JSON"),
-        ("[]", "body"),
-        ("{}", "config"),
-        ('{"config": {"jobid": "a b"}}', "Job ID can only contain letters, numbers, underscores, and hyphens"),
-        ('{"config": {"site": "nowhere"}}', "nowhere"),
-        ('{"config": {"project_path": "/x.aedt"}}', "hfss"),
-        ('{"config": {"application": "unknown"}}', "unknown"),
-        ('{"config": {"command": []}}', "config.command"),
-        ('{"config": {"files": {"../up": ""}}}', "../up"),
-        ('{"config": {"command": ["true"], "resources": {"cpus": 5000}}}', "cores"),
-        ('{"config": {"command": ["true"], "after": ["nobody"]}}', "nobody"),
-        ('{"config": {"command": ["true"], "nonsense": 1}}', "nonsense"),
-        ('{"config": {"command": ["true"], "user": "\\ud800"}}', "characters"),
-        ('{"config": {"command": ["true"]}, "priority": "high"}', "priority"),
-        ('{"config": {"command": ["true"]}, "priority": true}', "priority"),
-    ],
-)
-def test_a_wrong_submission_is_answered_with_400_and_what_is_wrong(server: Server, body: str, says: str) -> None:
-    before = len(server.http.get("/jobs").json())
-    answer = server.http.post("/jobs/submit", content=body, headers={"content-type": "application/json"})
-    assert answer.status_code == 400
-    assert answer.json()["success"] is False
-    assert says in answer.json()["error"]
-    assert len(server.http.get("/jobs").json()) == before
-
-
-def test_what_is_not_there_is_answered_as_clients_know_it(server: Server) -> None:
-    for method, path, error in (
-        ("GET", "/jobs/nope", "Job nope not found"),
-        ("POST", "/jobs/nope/cancel", "Job nope not found"),
-        ("GET", "/jobs/nope/log", "Job nope not found"),
-        ("DELETE", "/jobs/nope", "Job nope not found"),
-    ):
-        answer = server.http.request(method, path)
-        assert (answer.status_code, answer.json()) == (404, {"success": False, "error": error})
-    answer = server.http.post("/jobs/nope/priority", json={"priority": 1})
-    assert (answer.status_code, answer.json()) == (404, {"success": False, "error": "Job not found"})
-    assert server.http.request("OPTIONS", "/jobs").status_code == 405
-    assert server.http.post("/queue").status_code == 405
-    assert server.http.get("/scheduler/partitions").status_code == 400
-    assert server.http.get("/scheduler/partitions").json() == {"error": "Scheduler not supported"}
-    assert server.http.get("/api/cluster_partitions").json() == []
-
-
-def test_limits_change_all_or_none_and_are_told(server: Server) -> None:
-    assert server.http.put("/pool/limits", json={}).json() == {"error": "No data provided"}
-    wrong = server.http.put("/pool/limits", json={"max_concurrent_jobs": 4, "max_cpu_percent": 500})
-    assert (wrong.status_code, wrong.json()["error"]) == (400, "Failed to update limits")
-    broken = server.http.put("/pool/limits", content="{", headers={"content-type": "application/json"})
-    assert broken.status_code == 400
-    assert server.http.get("/pool/limits").json()["max_concurrent_jobs"] == 2
-    right = server.http.put("/pool/limits", json={"max_concurrent_jobs": 3})
-    assert right.json()["success"] is True
-    assert set(right.json()["limits"]) == {"max_concurrent_jobs", "max_cpu_percent", "min_memory_gb", "min_disk_gb"}
-    kind, payload = server.events("", "limits_updated")[-1]
-    assert kind == "limits_updated"
-    assert set(payload) >= {"old_limits", "new_limits"}
-
-
-def test_never_more_run_than_the_limit_and_a_raise_wakes_the_queue(server: Server, tmp_path: Path) -> None:
-    ids = [server.shell(GATE.format(tmp_path / "go")) for _ in range(6)]
-    until(lambda: server.http.get("/queue").json()["running_jobs"] == 2)
-    states = [server.job(job_id)["status"] for job_id in ids]
-    assert sorted(states)[:4] == ["queued"] * 4
-    server.http.put("/pool/limits", json={"max_concurrent_jobs": 3})
-    until(lambda: [server.job(job_id)["status"] for job_id in ids].count("running") == 3)
-    (tmp_path / "go").touch()
-    assert {job["status"] for job in server.wait(*ids)} == {"completed"}
-
-
-def test_a_higher_priority_goes_first_and_only_waiting_jobs_can_be_moved(server: Server, tmp_path: Path) -> None:
-    server.http.put("/pool/limits", json={"max_concurrent_jobs": 1})
-    first = gated(server, tmp_path / "go")
-    low, high = (server.shell(f"echo {name} >> '{tmp_path}/ran'") for name in ("low", "high"))
-    answer = server.http.post(f"/jobs/{high}/priority", json={"priority": 5})
-    assert answer.json() == {"success": True, "message": "Priority set to 5"}
-    assert server.http.get("/queue").json()["priority_queues"] == {"5": 1}
-    assert server.http.post(f"/jobs/{low}/priority", json={"priority": "x"}).status_code == 400
-    (tmp_path / "go").touch()
-    server.wait(first, low, high)
-    assert (tmp_path / "ran").read_text().split() == ["high", "low"]
-    refused = server.http.post(f"/jobs/{low}/priority", json={"priority": 9})
-    assert (refused.status_code, refused.json()["success"]) == (409, False)
-
-
-def test_what_waits_runs_or_is_over_is_cancelled_each_in_its_way(server: Server, tmp_path: Path) -> None:
-    runs = gated(server, tmp_path / "never")
-    waits = server.shell("true", held=True)
-    for job_id in (runs, waits):
-        answer = server.http.post(f"/jobs/{job_id}/cancel").json()
-        assert answer == {"success": True, "message": f"Job {job_id} cancellation initiated"}
-    assert [job["status"] for job in server.wait(runs, waits)] == ["cancelled", "cancelled"]
-    for job_id in (runs, waits):
-        kinds = [kind for kind, _ in server.events(job_id, "job_cancelled")]
-        assert kinds.count("job_cancelled") == 1
-        assert "job_completed" not in kinds
-    again = server.http.post(f"/jobs/{runs}/cancel")
-    assert (again.status_code, again.json()["success"]) == (200, False)
 
 
 def test_a_held_job_waits_until_it_is_released(server: Server) -> None:
