@@ -53,12 +53,17 @@ def test_a_scheduled_campaign_ticks_until_it_is_complete_and_pauses_its_schedule
     assert api.flow_runs(deployment, "FAILED", "CRASHED") == []
     outputs = {path.name for path in place.root.glob("demo/colony/*/outputs/*.csv")}
     assert len(outputs) == 8
-    events = api.post("events/filter", filter={"event": {"prefix": ["campaign."]}})["events"]
-    assert {event["event"] for event in events} == {"campaign.submitted", "campaign.progressed", "campaign.complete"}
+    told = {"campaign.submitted", "campaign.progressed", "campaign.complete"}
+    until(lambda: campaign_events(api) == told, LONG)  # the server writes events down some seconds after they are sent
     kinds = {artifact["key"]: artifact for artifact in api.artifacts(ticks[0])}
     assert set(kinds) == {"runs-colony", "map-colony", "summary-colony"}
     assert kinds["runs-colony"]["description"].startswith("**0 of 8 to do** (**8** done)")
     assert kinds["map-colony"]["data"].startswith("data:image/png;base64,")
+
+
+def campaign_events(api: Any) -> set[str]:
+    found = api.post("events/filter", filter={"event": {"prefix": ["campaign."]}})["events"]
+    return {event["event"] for event in found}
 
 
 def start_tick(api: Any, deployment: dict[str, Any]) -> None:
