@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
 import signal
 import time
@@ -152,9 +153,10 @@ class Link:
         async def start() -> Process:
             # asyncssh takes bytes as they are, and says it takes text
             channel, process = await connection.create_session(begin, cast("str", line), encoding=None)
-            if stdin:
-                channel.write(stdin)
-            channel.write_eof()
+            with contextlib.suppress(BrokenPipeError):  # the command has ended already, and reads nothing
+                if stdin:
+                    channel.write(stdin)
+                channel.write_eof()
             return cast("Process", process)
 
         try:
