@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
-import json
 import logging
 import re
 from collections.abc import Mapping
-from typing import Any
 from urllib.parse import urlsplit
 
 from starlette.exceptions import HTTPException
@@ -16,6 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from simcampaign.service.security.access import ANYBODY, Access, Identity
 from simcampaign.service.security.pace import Pace
+from simcampaign.service.security.refusals import RAW_HEADERS, RefusedError, handing_on, refuse
 from simcampaign.service.settings import Settings, is_loopback
 
 logger = logging.getLogger("simcampaign.service")
@@ -36,29 +35,9 @@ UPLOAD = "application/octet-stream"
 _UPLOADS = re.compile(r"/solver/v1/tasks/[^/]+/simulation")
 
 WRONG_TOKENS_PER_SECOND = 5.0
-HEADERS = {
-    "content-security-policy": "default-src 'self'; object-src 'none'; base-uri 'none'; form-action 'self'; "
-    "frame-ancestors 'none'",
-    "cross-origin-resource-policy": "same-origin",
-    "cross-origin-opener-policy": "same-origin",
-    "referrer-policy": "no-referrer",
-    "x-content-type-options": "nosniff",
-    "x-frame-options": "DENY",
-}
-_HEADERS = [(name.encode(), value.encode()) for name, value in HEADERS.items()]
-
 
 NOBODY = Identity("", "viewer")
 """Who asks for something that needs no token."""
-
-
-class RefusedError(Exception):
-    """The request goes no further."""
-
-    def __init__(self, status: int, reason: str, **headers: str) -> None:
-        super().__init__(reason)
-        self.status = status
-        self.headers = headers
 
 
 class Gate:
@@ -85,7 +64,7 @@ class Gate:
                 receive = await self._whole(scope, receive)
         except RefusedError as refused:
             logger.warning("%s %s refused: %s", scope.get("method", "WEBSOCKET"), scope["path"], refused)
-            await _refuse(scope, send, refused)
+            await refuse(scope, receive, send, refused)
             return
         await self._app(scope, receive, _adding_headers(send) if scope["type"] == "http" else send)
 
@@ -164,7 +143,7 @@ class Gate:
             raise RefusedError(408, f"the body took longer than {self._settings.body_seconds:g} s") from None
         if body and kind != "application/json" and not is_packet:
             raise RefusedError(415, "the body must be application/json")
-        return _handing_on(body, receive)
+        return handing_on({"type": "http.request", "body": body, "more_body": False}, receive)
 
 
 def is_upload(path: str, method: str) -> bool:
@@ -218,40 +197,14 @@ async def _read(receive: Receive, most: int) -> bytes:
             return b"".join(parts)
 
 
-def _handing_on(body: bytes, receive: Receive) -> Receive:
-    messages: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
-
-    async def hand_on() -> Message:
-        return messages.pop() if messages else await receive()
-
-    return hand_on
-
-
 def _adding_headers(send: Send) -> Send:
     async def add(message: Message) -> None:
         if message["type"] == "http.response.start":
             present = {name.lower() for name, _ in message.get("headers", [])}
-            added = [(name, value) for name, value in _HEADERS if name not in present]
+            added = [(name, value) for name, value in RAW_HEADERS if name not in present]
             if b"cache-control" not in present:
                 added.append((b"cache-control", b"no-store"))
             message = {**message, "headers": [*message.get("headers", []), *added]}
         await send(message)
 
     return add
-
-
-async def _refuse(scope: Scope, send: Send, refused: RefusedError) -> None:
-    if scope["type"] == "websocket":
-        await send({"type": "websocket.close", "code": 1008, "reason": str(refused)})
-        return
-    body = json.dumps({"success": False, "error": str(refused)}).encode()
-    headers: list[Any] = [
-        (b"content-type", b"application/json"),
-        (b"content-length", str(len(body)).encode()),
-        *((name.encode(), value.encode()) for name, value in refused.headers.items()),
-        *_HEADERS,
-    ]
-    if refused.status in {400, 408, 413}:
-        headers.append((b"connection", b"close"))
-    await send({"type": "http.response.start", "status": refused.status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import logging
 import time
 from collections import Counter
@@ -13,6 +12,7 @@ from urllib.parse import parse_qs
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from simcampaign.service.security.pace import Pace
+from simcampaign.service.security.refusals import RefusedError, handing_on, refuse
 from simcampaign.service.sockets.frames import fault, fault_of_body
 
 logger = logging.getLogger("simcampaign.service")
@@ -39,15 +39,15 @@ class Porch:
         query = parse_qs(scope.get("query_string", b"").decode("latin-1"))
         fresh = "sid" not in query
         if self._open[kind, client] >= MOST_SESSIONS or (fresh and self._sessions(client) >= MOST_SESSIONS):
-            await _refuse(scope, send, 429, "too many connections of one client")
+            await _refuse(scope, receive, send, 429, "too many connections of one client")
             return
         if "j" in query or scope.get("method", "GET") not in {"GET", "POST"}:
-            await _refuse(scope, send, 400, "there is nothing of this kind here")
+            await _refuse(scope, receive, send, 400, "there is nothing of this kind here")
             return
         first = await receive()
         if first["type"] not in {"http.request", "websocket.connect"}:
             return  # it is gone again
-        receive = _again(first, receive)
+        receive = handing_on(first, receive)
         scope["state"]["since"] = time.monotonic()
         self._open[kind, client] += 1
         try:
@@ -66,9 +66,9 @@ class Porch:
         if scope["method"] == "POST":
             message = await receive()  # the gate has taken the whole body in
             if why := fault_of_body(message.get("body", b"")):
-                await _refuse(scope, send, 400, why)
+                await _refuse(scope, receive, send, 400, why)
                 return
-            receive = _again(message, receive)
+            receive = handing_on(message, receive)
         await self._app(scope, receive, send)
 
     @staticmethod
@@ -99,15 +99,6 @@ def client_of(scope: Scope) -> str:
     return user or (scope["client"][0] if scope.get("client") else "")
 
 
-def _again(message: Message, receive: Receive) -> Receive:
-    messages = [message]
-
-    async def hand_on() -> Message:
-        return messages.pop() if messages else await receive()
-
-    return hand_on
-
-
 def _once_closed(send: Send) -> Send:
     """Return a ``send`` that says nothing any more once the other side is gone."""
 
@@ -120,12 +111,6 @@ def _once_closed(send: Send) -> Send:
     return quietly
 
 
-async def _refuse(scope: Scope, send: Send, status: int, reason: str) -> None:
+async def _refuse(scope: Scope, receive: Receive, send: Send, status: int, reason: str) -> None:
     logger.warning("A Socket.IO client at %s was refused: %s", client_of(scope), reason)
-    if scope["type"] == "websocket":
-        await send({"type": "websocket.close", "code": 1008, "reason": reason})
-        return
-    body = json.dumps({"success": False, "error": reason}).encode()
-    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
+    await refuse(scope, receive, send, RefusedError(status, reason))

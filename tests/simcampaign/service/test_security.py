@@ -208,6 +208,18 @@ def test_a_body_without_a_length_is_measured_while_it_comes(server: Server) -> N
     assert answer.status_code == 413
 
 
+def test_who_sends_too_much_reads_why_before_the_connection_ends(server: Server) -> None:
+    head = b"POST /jobs/submit HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
+    for _ in range(20):
+        with socket.create_connection(("127.0.0.1", port_of(server)), 20) as connection:
+            connection.sendall(head + b"content-length: 1000000\r\n\r\n" + b"x" * 1_000_000)
+            answer = b""
+            while part := connection.recv(1000):
+                answer += part
+        assert answer.startswith(b"HTTP/1.1 413")
+        assert b"larger than 20000 bytes" in answer
+
+
 @pytest.mark.parametrize(
     "headers",
     [
