@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import http.client
 import itertools
 import json
 import os
@@ -10,6 +11,7 @@ import queue
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
 from abc import ABC, abstractmethod
@@ -36,6 +38,7 @@ class Manager(ABC):
         self.folder = folder
         self.port = _free_port()
         self._ids = itertools.count()
+        self._kept = threading.local()
         self._process: subprocess.Popen[bytes] | None = None
         self._ended: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._ear = socketio.Client(request_timeout=60)
@@ -89,18 +92,29 @@ class Manager(ABC):
     def submit(self) -> str:
         """Submit a job and return its id."""
         job_id = f"bench-{next(self._ids)}"
-        body = json.dumps({"config": self.config(job_id), "priority": 0}).encode()
-        request = urllib.request.Request(
-            f"http://127.0.0.1:{self.port}/jobs/submit", body, {"Content-Type": "application/json"}
-        )
-        with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310
-            return str(json.load(answer)["job_id"])
+        return str(self.post("/jobs/submit", {"config": self.config(job_id), "priority": 0})["job_id"])
+
+    def post(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Ask for a change, over the one connection that this thread keeps."""
+        kept: http.client.HTTPConnection | None = getattr(self._kept, "connection", None)
+        if kept is None:
+            kept = self._kept.connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        kept.request("POST", path, json.dumps(body).encode(), {"Content-Type": "application/json"})
+        answer = kept.getresponse()
+        told: dict[str, Any] = json.load(answer)
+        if answer.status != 200:
+            raise RuntimeError(f"{self.name}: {path}: {told}")
+        return told
 
     def wait(self, job_ids: set[str]) -> None:
         """Wait for the last events of jobs."""
         left, deadline = set(job_ids), time.monotonic() + DEADLINE_SECONDS
         while left:
             left.discard(self._ended.get(timeout=max(0.0, deadline - time.monotonic())))
+
+    @abstractmethod
+    def submit_together(self, count: int) -> list[str] | None:
+        """Submit jobs with one request and return their ids; None if there is no such request."""
 
     def memory_mib(self) -> float:
         """Return what it holds of the memory."""
@@ -131,6 +145,12 @@ class Ours(Manager):
         """Return what a client asks for."""
         return {"application": "nothing", "jobid": job_id}
 
+    def submit_together(self, count: int) -> list[str] | None:
+        """Submit an array."""
+        self._kept = threading.local()  # the connection was idle for too long
+        array = {"config": {"application": "nothing"}, "jobs": [{} for _ in range(count)]}
+        return list(self.post("/arrays", array)["job_ids"])
+
 
 class PyEdb(Manager):
     """PyEDB's, with a program that ends at once in the place of its simulator."""
@@ -156,6 +176,9 @@ class PyEdb(Manager):
             "ANSYSEM_ROOT252": str(self.folder / "ansys"),
             "PATH": os.pathsep.join(_path_without("sinfo", "bhosts")),
         }
+
+    def submit_together(self, _count: int) -> None:
+        """There is no such request."""
 
     def config(self, job_id: str) -> Mapping[str, Any]:
         """Return what a client asks for."""

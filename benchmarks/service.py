@@ -44,6 +44,9 @@ class Measured:
     many_rate: float
     """Jobs a second, from the first submission to the last end."""
 
+    together_rate: float | None
+    """Jobs a second, if many are submitted with one request; None where there is no such request."""
+
     listing: float
     """Seconds until all jobs are listed."""
 
@@ -70,8 +73,10 @@ def measure(manager: Manager, singles: int, few: int, many: int) -> Measured:
         began = time.perf_counter()
         listed = manager.get("/jobs")
         listing = time.perf_counter() - began
+        many_mib = manager.memory_mib()
+        together_rate = _rate_together(manager, few)
         return Measured(
-            start, times, few_rate, many_rate, listing, len(listed) / 2**20, idle, few_mib, manager.memory_mib()
+            start, times, few_rate, many_rate, together_rate, listing, len(listed) / 2**20, idle, few_mib, many_mib
         )
 
 
@@ -89,6 +94,15 @@ def _rate(manager: Manager, count: int) -> float:
     return count / (time.perf_counter() - began)
 
 
+def _rate_together(manager: Manager, count: int) -> float | None:
+    began = time.perf_counter()
+    ids = manager.submit_together(count)
+    if ids is None:
+        return None
+    manager.wait(set(ids))
+    return count / (time.perf_counter() - began)
+
+
 def show(measured: dict[str, Measured], few: int, many: int) -> Table:
     """Return the table of all that was measured, with ratios to the first column."""
     table = Table(title="job managers, two slots, jobs that do nothing")
@@ -103,6 +117,9 @@ def show(measured: dict[str, Measured], few: int, many: int) -> Table:
         "one job, mean, ms": lambda each: f"{1000 * statistics.fmean(each.singles):.1f}",
         f"{few:,} jobs, jobs/s": lambda each: f"{each.few_rate:.0f}",
         f"{many:,} jobs, jobs/s": lambda each: f"{each.many_rate:.0f}",
+        f"{few:,} jobs in one request, jobs/s": lambda each: (
+            "not possible" if each.together_rate is None else f"{each.together_rate:.0f}"
+        ),
         f"GET /jobs at {many:,}, s": lambda each: f"{each.listing:.2f} ({each.listing_mib:.1f} MiB)",
         "memory idle, MiB": lambda each: f"{each.idle_mib:.0f}",
         f"memory after {few:,} jobs, MiB": lambda each: f"{each.few_mib:.0f}",

@@ -15,6 +15,10 @@ PATIENCE_SECONDS = 300.0
 """A job that has waited this long for room is not overtaken any more by smaller ones at its site."""
 
 
+_Line = tuple[str, str]
+"""A user and a site: their jobs wait in one line."""
+
+
 @dataclass(frozen=True, slots=True)
 class Waiting:
     """A job that waits."""
@@ -56,6 +60,11 @@ class SiteRoom:
     cores: float = math.inf
     memory_mb: float = math.inf
 
+    @property
+    def full(self) -> bool:
+        """True if no job fits, however small it is."""
+        return self.jobs < 1 or self.cores <= 0 or self.memory_mb < 0
+
 
 @dataclass(frozen=True, slots=True)
 class Room:
@@ -80,7 +89,7 @@ class Queue:
         """Make an empty queue; ``weights`` are users' shares, 1 for each who is not named."""
         self._weights = dict(weights or {})
         self._jobs: dict[str, Waiting] = {}
-        self._heaps: dict[str, list[tuple[float, int, str]]] = defaultdict(list)
+        self._heaps: dict[_Line, list[tuple[float, int, str]]] = defaultdict(list)
         self._blocked: dict[str, set[str]] = {}
         self._followers: dict[str, set[str]] = defaultdict(set)
 
@@ -109,12 +118,12 @@ class Queue:
         self._blocked[job.id] = waits_for
         for each in waits_for:
             self._followers[each].add(job.id)
-        heapq.heappush(self._heaps[job.user], (-job.rank, job.order, job.id))
+        heapq.heappush(self._heaps[job.user, job.site], (-job.rank, job.order, job.id))
 
     def move(self, job: Waiting) -> None:
         """Give a job that is here another priority, or hold or release it."""
         self._jobs[job.id] = job
-        heapq.heappush(self._heaps[job.user], (-job.rank, job.order, job.id))
+        heapq.heappush(self._heaps[job.user, job.site], (-job.rank, job.order, job.id))
 
     def remove(self, job_id: str) -> Waiting | None:
         """Take a job out, because it starts or is cancelled; None if it is not here."""
@@ -145,24 +154,26 @@ class Queue:
             The time, in seconds since the epoch.
         """
         left = _Left(room)
-        shares = {user: taken.get(user, 0.0) / self._weight(user) for user in self._heaps}
-        heads = {user: self._ordered(heap) for user, heap in self._heaps.items()}
-        candidates = {user: job for user, jobs in heads.items() if (job := next(jobs, None)) is not None}
+        users = {user for user, _ in self._heaps}
+        shares = {user: taken.get(user, 0.0) / self._weight(user) for user in users}
+        # Lines to sites that have no room are left alone: thousands of jobs may wait in each.
+        heads = {line: self._ordered(heap) for line, heap in self._heaps.items() if left.may_take(line)}
+        candidates = {line: job for line, jobs in heads.items() if (job := next(jobs, None)) is not None}
         picked: list[Waiting] = []
         reserved: set[str] = set()
         while candidates and not left.full:
-            user = min(candidates, key=lambda name: _place(candidates[name], shares[name]))
-            job = candidates[user]
+            line = min(candidates, key=lambda each: _place(candidates[each], shares[each[0]]))
+            job = candidates[line]
             if job.site not in reserved and left.take(job):
                 picked.append(job)
-                shares[user] += job.cores / self._weight(user)
+                shares[job.user] += job.cores / self._weight(job.user)
             elif left.lacks_size(job) and now - job.since > PATIENCE_SECONDS:
                 reserved.add(job.site)
-            following = next(heads[user], None) if left.user(user) else None
+            following = next(heads[line], None) if left.may_take(line) else None
             if following is None:
-                del candidates[user]
+                del candidates[line]
             else:
-                candidates[user] = following
+                candidates[line] = following
         for jobs in heads.values():
             jobs.close()
         return picked
@@ -171,7 +182,7 @@ class Queue:
         return self._weights.get(user, 1.0)
 
     def _ordered(self, heap: list[tuple[float, int, str]]) -> Generator[Waiting, None, None]:
-        """Yield a user's jobs that may start, best first; entries of jobs that left or moved are dropped on the way."""
+        """Yield the jobs of a line that may start, best first; entries of jobs that left or moved are dropped."""
         seen: list[tuple[float, int, str]] = []
         try:
             while heap:
@@ -200,9 +211,11 @@ class _Left:
     def full(self) -> bool:
         return self._jobs < 1
 
-    def user(self, user: str) -> bool:
-        """Tell whether the user may start another job."""
-        return self._users.get(user, self._each_user) >= 1
+    def may_take(self, line: _Line) -> bool:
+        """Tell whether the user may start another job at the site, if it is small enough."""
+        user, site = line
+        there = self._sites.get(site)
+        return self._users.get(user, self._each_user) >= 1 and not (there is not None and there.full)
 
     def lacks_size(self, job: Waiting) -> bool:
         """Tell whether the job's site has too few cores or too little memory for it."""
@@ -212,7 +225,7 @@ class _Left:
     def take(self, job: Waiting) -> bool:
         """Take the job's part, if there is room for all of it."""
         site = self._sites.get(job.site, SiteRoom())
-        if self.full or site.jobs < 1 or not self.user(job.user) or self.lacks_size(job):
+        if self.full or not self.may_take((job.user, job.site)) or self.lacks_size(job):
             return False
         self._jobs -= 1
         self._sites[job.site] = SiteRoom(site.jobs - 1, site.cores - job.cores, site.memory_mb - job.memory_mb)

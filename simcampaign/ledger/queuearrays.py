@@ -5,7 +5,6 @@ As in ``queuebook``, functions take a connection, and those that write return th
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from typing import Any
@@ -13,9 +12,9 @@ from typing import Any
 import sqlalchemy as sa
 
 from simcampaign.errors import ConflictError
-from simcampaign.ledger.queuebook import COLUMNS, new_row
+from simcampaign.ledger.queuebook import COLUMNS, new_row, note_all
 from simcampaign.ledger.queuerows import ArrayRow, Event, NewArray, NewJob, QueueRow, QueueState
-from simcampaign.ledger.schema import queue_arrays, queue_events, queue_jobs
+from simcampaign.ledger.schema import queue_arrays, queue_jobs
 
 _COLUMNS = [queue_arrays.c[name] for name in ArrayRow.__dataclass_fields__]
 
@@ -55,10 +54,7 @@ def _note(connection: sa.Connection, jobs: Sequence[NewJob], now: float, ahead: 
         {"job_id": job.id, "priority": job.priority, "queue_position": ahead + place}
         for place, job in enumerate(jobs, 1)
     ]
-    rows = [{"time": now, "kind": "job_queued", "job_id": each["job_id"], "payload": json.dumps(each)} for each in told]
-    written = sa.insert(queue_events).returning(queue_events.c.seq, sort_by_parameter_order=True)
-    numbers = connection.scalars(written, rows)
-    return [Event(seq, now, "job_queued", each["job_id"], each) for seq, each in zip(numbers, told, strict=True)]
+    return note_all(connection, now, [("job_queued", each["job_id"], each) for each in told])
 
 
 def get(connection: sa.Connection, array_id: str) -> ArrayRow:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -27,23 +27,18 @@ _IN_QUEUE = queue_jobs.c.state == QueueState.QUEUED
 _NOT_OVER = queue_jobs.c.state.not_in(sorted(OVER))
 
 # Statements of every submission and every change are made once: to make one takes longer than to execute it.
-_NOTE = sa.insert(queue_events).returning(queue_events.c.seq)
+_NOTE = sa.insert(queue_events).returning(queue_events.c.seq, sort_by_parameter_order=True)
 _SAME = sa.select(*COLUMNS).where(
     sa.or_(queue_jobs.c.id == sa.bindparam("id"), queue_jobs.c.idempotency_key == sa.bindparam("key", type_=sa.String))
 )
 _NEW = sa.insert(queue_jobs).returning(queue_jobs.c.seq)
-_WAITING = sa.select(sa.func.count()).where(_IN_QUEUE)
 _GET = sa.select(*COLUMNS).where(queue_jobs.c.id == sa.bindparam("id"))
-_STANDING = sa.select(queue_jobs.c.state, queue_jobs.c.started).where(queue_jobs.c.id == sa.bindparam("id"))
-_PLACE = (
-    sa.update(queue_jobs)
-    .where(queue_jobs.c.id == sa.bindparam("of"), _IN_QUEUE)
-    .values(
-        place=sa.bindparam("new_place"),
-        place_index=sa.bindparam("number"),
-        state=sa.literal(QueueState.SCHEDULED.value),
-    )
+_THESE = sa.select(*COLUMNS).where(queue_jobs.c.id.in_(sa.bindparam("ids", expanding=True)))
+_STANDING = sa.select(queue_jobs.c.id, queue_jobs.c.state, queue_jobs.c.started, queue_jobs.c.cancelling).where(
+    queue_jobs.c.id.in_(sa.bindparam("ids", expanding=True))
 )
+_AT_ONCE = 500
+"""Most jobs that one statement asks for: databases bound the number of values."""
 
 
 @functools.cache
@@ -54,17 +49,35 @@ def _set(names: tuple[str, ...]) -> sa.Update:
 
 
 def _write_values(connection: sa.Connection, job_id: str, values: Mapping[str, Any]) -> None:
-    connection.execute(_set(tuple(values)), {"of": job_id, **{f"new_{name}": value for name, value in values.items()}})
+    _write_all(connection, {job_id: values})
+
+
+def _write_all(connection: sa.Connection, values: Mapping[str, Mapping[str, Any]]) -> None:
+    """Give jobs new values, those with the same columns in one statement."""
+    alike: dict[tuple[str, ...], list[dict[str, Any]]] = {}
+    for job_id, new in values.items():
+        row = {"of": job_id, **{f"new_{name}": value for name, value in new.items()}}
+        alike.setdefault(tuple(new), []).append(row)
+    for names, rows in alike.items():
+        connection.execute(_set(names), rows)
 
 
 def note(connection: sa.Connection, now: float, kind: str, job_id: str, payload: Mapping[str, Any]) -> Event:
     """Write an event down."""
-    row = {"time": now, "kind": kind, "job_id": job_id, "payload": json.dumps(payload)}
-    return Event(connection.execute(_NOTE, row).scalar_one(), now, kind, job_id, payload)
+    return note_all(connection, now, [(kind, job_id, payload)])[0]
 
 
-def submit(connection: sa.Connection, job: NewJob, now: float) -> tuple[QueueRow, list[Event]]:
-    """Put a job into the queue; the same job once more is returned as it is, without events.
+def note_all(connection: sa.Connection, now: float, told: Sequence[tuple[str, str, Mapping[str, Any]]]) -> list[Event]:
+    """Write events down, in their order; each is a kind, a job and what is told of it."""
+    if not told:
+        return []
+    rows = [{"time": now, "kind": kind, "job_id": job, "payload": json.dumps(each)} for kind, job, each in told]
+    numbers = connection.scalars(_NOTE, rows)
+    return [Event(seq, now, *each) for seq, each in zip(numbers, told, strict=True)]
+
+
+def submit(connection: sa.Connection, job: NewJob, position: int, now: float) -> tuple[QueueRow, list[Event]]:
+    """Put a job into the queue at a position, as is told; the same job once more is returned as it is, without events.
 
     The same is what has the same idempotency key, or the same id, and the same content. Raises ``ConflictError`` if
     the content is another.
@@ -79,7 +92,6 @@ def submit(connection: sa.Connection, job: NewJob, now: float) -> tuple[QueueRow
     values = new_row(job, now)
     seq = connection.execute(_NEW, values).scalar_one()
     row = QueueRow.of({name: values.get(name) for name in QueueRow.__dataclass_fields__} | {"seq": seq})
-    position = connection.scalar(_WAITING) or 0
     event = {"job_id": job.id, "priority": job.priority, "queue_position": position}
     return row, [note(connection, now, "job_queued", job.id, event)]
 
@@ -109,8 +121,19 @@ def get(connection: sa.Connection, job_id: str) -> QueueRow:
 
 def get_all(connection: sa.Connection, ids: Iterable[str]) -> list[QueueRow]:
     """Return those of the jobs that are there, in the order asked for."""
-    found = (connection.execute(_GET, {"id": job_id}).mappings().first() for job_id in ids)
-    return [QueueRow.of(each) for each in found if each is not None]
+    wanted = list(ids)
+    found: dict[str, QueueRow] = {}
+    for some in _parts(wanted):
+        found |= {row["id"]: QueueRow.of(row) for row in connection.execute(_THESE, {"ids": some}).mappings()}
+    return [found[job_id] for job_id in wanted if job_id in found]
+
+
+def _parts(ids: Sequence[str]) -> Iterator[Sequence[str]]:
+    return (ids[at : at + _AT_ONCE] for at in range(0, len(ids), _AT_ONCE))
+
+
+def _standing(connection: sa.Connection, ids: Sequence[str]) -> dict[str, sa.Row[Any]]:
+    return {row.id: row for some in _parts(ids) for row in connection.execute(_STANDING, {"ids": some})}
 
 
 def set_place(connection: sa.Connection, ids: Sequence[str], place: str, first: int) -> list[str]:
@@ -118,34 +141,51 @@ def set_place(connection: sa.Connection, ids: Sequence[str], place: str, first: 
 
     Returns those that are: one that does not wait any more, because it was cancelled, is left out.
     """
-    placed: list[str] = []
-    for job_id in ids:
-        values = {"of": job_id, "new_place": place, "number": first + len(placed)}
-        if connection.execute(_PLACE, values).rowcount == 1:
-            placed.append(job_id)
+    standing = _standing(connection, ids)
+    placed = [each for each in ids if each in standing and standing[each].state == QueueState.QUEUED]
+    there = {"place": place, "state": QueueState.SCHEDULED}
+    _write_all(connection, {each: {**there, "place_index": first + at} for at, each in enumerate(placed)})
     return placed
 
 
 def change(connection: sa.Connection, changes: Iterable[Change], now: float) -> list[Event]:
-    """Write down what became of jobs; what is over stays as it is."""
-    events: list[Event] = []
-    for each in changes:
-        found = connection.execute(_STANDING, {"id": each.id}).first()
+    """Write down what became of jobs; what is over stays as it is.
+
+    One that its site hands back waits again, if nobody wants its end. It was never started, so nobody is told.
+    """
+    newest = {each.id: each for each in changes}
+    standing = _standing(connection, list(newest))
+    written: dict[str, Mapping[str, Any]] = {}
+    told: list[tuple[str, str, Mapping[str, Any]]] = []
+    for each in newest.values():
+        found = standing.get(each.id)
         if found is None or QueueState(found.state).over or found.state == each.state:
             continue
-        values: dict[str, Any] = {"state": each.state, "message": each.message}
-        for name in ("started", "ended", "return_code", "cause", "cpu_seconds", "peak_memory_bytes"):
-            if (value := getattr(each, name)) is not None:
-                values[name] = value
-        if each.state.over and each.ended is None:
-            values["ended"] = now
-        _write_values(connection, each.id, values)
+        if each.state is QueueState.QUEUED and not found.cancelling:
+            written[each.id] = {"state": QueueState.QUEUED, "place": "", "place_index": 0}
+            continue
+        if each.state is QueueState.QUEUED:  # its end was wanted meanwhile
+            each = replace(each, state=QueueState.CANCELLED)  # noqa: PLW2901
+        values = _values(each, now)
+        written[each.id] = values
         full = replace(each, ended=values.get("ended"), started=each.started or found.started)
         began = QueueState(found.state) is not QueueState.RUNNING and full.started is not None
         if began and each.state.over and each.state is not QueueState.CANCELLED:
-            events.append(note(connection, now, "job_started", each.id, _started(full)))
-        events.append(note(connection, now, *_told(full)))
-    return events
+            told.append(("job_started", each.id, _started(full)))
+        told.append(_told(full))
+    _write_all(connection, written)
+    return note_all(connection, now, told)
+
+
+def _values(each: Change, now: float) -> dict[str, Any]:
+    """Return what is written down of a change."""
+    values: dict[str, Any] = {"state": each.state, "message": each.message}
+    for name in ("started", "ended", "return_code", "cause", "cpu_seconds", "peak_memory_bytes"):
+        if (value := getattr(each, name)) is not None:
+            values[name] = value
+    if each.state.over and each.ended is None:
+        values["ended"] = now
+    return values
 
 
 def _started(each: Change) -> dict[str, Any]:

@@ -49,7 +49,8 @@ def log_to_stderr(level: int = logging.INFO) -> None:
 def listen(host: str, port: int) -> socket.socket:
     """Return a socket that listens. Raises ``LocationError`` if the address is taken or not of this host."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listening = socket.socket(family, socket.SOCK_STREAM)
+    # asyncio sends small answers at once only on sockets that say that they are TCP; others wait 40 ms for an ACK.
+    listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listening.bind((host, port))

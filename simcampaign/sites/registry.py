@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import os
 import re
@@ -134,13 +135,20 @@ def read_tables() -> dict[str, object]:
     """
     file = sites_file()
     try:
-        return tomllib.loads(file.read_text(encoding="utf-8"))
+        seen = file.stat()
+        return dict(_parsed(file, (seen.st_ino, seen.st_size, seen.st_mtime_ns, seen.st_ctime_ns)))
     except FileNotFoundError:
         return {}
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError([Problem(str(file), ABSENT, f"is no TOML: {error}")], f"edit {file}") from error
     except OSError as error:
         raise LocationError(f"{file} cannot be read: {error.strerror}", "set SIMCAMPAIGN_SITES") from error
+
+
+@functools.lru_cache(maxsize=4)
+def _parsed(file: Path, _seen: tuple[int, ...]) -> dict[str, object]:
+    """Return what a file says; it is read again when it was written, as a job manager asks for it with every job."""
+    return tomllib.loads(file.read_text(encoding="utf-8"))
 
 
 def configure_site(name: str, table: object) -> ConfiguredSite:

@@ -54,11 +54,11 @@ class Book:
 
     # Writing
 
-    def submit(self, job: NewJob) -> Future[tuple[QueueRow, bool]]:
-        """Put a job into the queue; returns its row, and whether it is new. See ``queuebook.submit``."""
+    def submit(self, job: NewJob, position: int) -> Future[tuple[QueueRow, bool]]:
+        """Put a job into the queue at a position; returns its row, and whether it is new. See ``queuebook.submit``."""
 
         def write(connection: sa.Connection) -> tuple[tuple[QueueRow, bool], list[Event]]:
-            row, events = queuebook.submit(connection, job, self.clock())
+            row, events = queuebook.submit(connection, job, position, self.clock())
             return (row, bool(events)), events
 
         return self._writer.write(write)

@@ -63,6 +63,9 @@ class Dispatcher:
         self._queue = Queue(self.caps.weights)
         self._active: dict[str, QueueRow] = {}
         self._leaving: set[str] = set()
+        self._coming = 0
+        """Jobs that are being written down, and do not wait yet."""
+
         self._lanes: dict[str, Lane] = {}
         self._bell = threading.Event()
         self._stopping = False
@@ -103,13 +106,16 @@ class Dispatcher:
         Raises ``ConfigError`` if it waits for jobs that are unknown or did not finish well.
         """
         over = self._check_order(job)
-        written = self.book.submit(job)
+        with self._lock:
+            self._coming += 1
+            written = self.book.submit(job, len(self._queue) + self._coming)
 
         def enqueue(done: Future[tuple[QueueRow, bool]]) -> None:
-            if done.exception() is None and done.result()[1]:
-                with self._lock:
+            with self._lock:
+                self._coming -= 1
+                if done.exception() is None and done.result()[1]:
                     self._line_up(done.result()[0], over)
-                self._bell.set()
+            self._bell.set()
 
         written.add_done_callback(enqueue)
         return written
@@ -244,11 +250,16 @@ class Dispatcher:
             return lane
 
     def _over(self, changes: Sequence[Change]) -> None:
-        """Let those go on that waited for jobs that ended."""
+        """Let those go on that waited for jobs that ended, and line up again what was handed back."""
         hopeless: dict[str, str] = {}
+        back = [change.id for change in changes if change.state is QueueState.QUEUED]
         with self._lock:
+            waiting = {row.id: row for row in self.book.get_all(back) if not row.state.over}
             for change in changes:
-                if change.state.over:
+                if change.id in waiting:
+                    self._active.pop(change.id, None)
+                    self._line_up(waiting[change.id], {})
+                elif change.state.over or change.state is QueueState.QUEUED:
                     self._active.pop(change.id, None)
                     self._queue.remove(change.id)
                     for each in self._queue.ended(change.id, change.state is QueueState.COMPLETED):
@@ -282,7 +293,8 @@ class Dispatcher:
                 return
             active = self._active.values()
             others = self.others_here()
-            space = room(self._limits, self.caps, self.telemetry.latest, active, self._here, others)
+            ahead = {site: lane.ahead for site, lane in self._lanes.items() if lane.ahead and site in self._here}
+            space = room(self._limits, self.caps, self.telemetry.latest, active, self._here, others, ahead)
             taken: dict[str, float] = {}
             for row in active:
                 taken[row.user] = taken.get(row.user, 0.0) + row.cores

@@ -61,6 +61,9 @@ class Lane(ABC):
         self._bell = threading.Event()
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name=f"lane to {site_name}", daemon=True)
+        self.ahead = 0
+        """How many more jobs than the site runs at a time it may be handed, so that it need not wait for the next."""
+
         self.trouble = ""
         """Why the site cannot be asked just now; empty if it can."""
 

@@ -99,6 +99,7 @@ def room(
     active: Iterable[QueueRow],
     here: Mapping[str, float],
     others: int = 0,
+    ahead: Mapping[str, int] | None = None,
 ) -> Room:
     """Return what there is room for.
 
@@ -114,6 +115,9 @@ def room(
         The sites on this host, with their cores.
     others
         Jobs on this host that are not of the queue. They leave it one place at least.
+    ahead
+        How many more jobs each site here may be handed than it runs at a time. They count as if they ran, but for
+        the places they will have; so they are handed over only where the sites' own cores are the limit.
     """
     active = list(active)
     jobs = Counter(row.site for row in active)
@@ -121,15 +125,17 @@ def room(
     ours = [row for row in active if row.site in here]
     total_mb = sample.memory_total_gb * 1024
     memory = total_mb - limits.min_memory_gb * 1024 - sum(row.memory_mb for row in ours)
-    left = float(max(1, limits.max_concurrent_jobs - others) - len(ours))
-    if is_short(limits, sample):
-        left = 0.0
+    most = max(1, limits.max_concurrent_jobs - others)
+    short = bool(is_short(limits, sample))
+    may_go_ahead = not short and sum(here.values()) <= most
+    extra = {site: count for site, count in (ahead or {}).items() if may_go_ahead}
+    left = 0.0 if short else float(most - len(ours) + sum(extra.values()))
     sites = {}
     for site in {*here, *caps.site_jobs}:
         cap = caps.site_jobs.get(site)
         allowed = math.inf if cap is None else cap - jobs[site]
         if site in here:
-            cores = here[site] - sum(row.cores for row in ours if row.site == site)
+            cores = here[site] + extra.get(site, 0) - sum(row.cores for row in ours if row.site == site)
             sites[site] = SiteRoom(min(allowed, left), cores, memory)
         else:
             sites[site] = SiteRoom(allowed)

@@ -10,10 +10,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from simcampaign.errors import LocationError, SiteError
-from simcampaign.jobs import ArrayReport, ArraySpec, JobSpec, job_environment
+from simcampaign.jobs import ArrayReport, ArraySpec, JobReport, JobSpec, job_environment
 from simcampaign.ledger.queuerows import Change, Place, QueueRow, QueueState
 from simcampaign.series import key_fault
 from simcampaign.service.core.book import Book
+from simcampaign.service.core.foresight import Foresight
 from simcampaign.service.core.lane import Lane, change_of
 from simcampaign.service.core.work import Work
 from simcampaign.sites.local import LocalSite
@@ -24,6 +25,9 @@ LARGEST = 5000
 
 BUSY_SECONDS, IDLE_SECONDS, WAKE_SECONDS = 0.004, 5.0, 20.0
 """How long to wait between looks while jobs run, while none does, and until the idle runner is kept awake."""
+
+GATHER_SECONDS = 0.02
+"""How long to wait between looks while the site has more jobs than it runs: many ends are written down at once."""
 
 
 @dataclass
@@ -53,6 +57,7 @@ class StreamLane(Lane):
         self._streams: dict[str, _Open] = {}
         self._current: dict[int, _Open] = {}
         self._placed: set[str] = set()
+        self._foresight = Foresight(site.slots or 1)
         self._idle = 0.0
 
     # Handing over
@@ -80,6 +85,8 @@ class StreamLane(Lane):
         for opened in [each for each in self._streams.values() if each.unsent]:
             opened.stream.add([self._job(row) for row in opened.unsent])
             opened.jobs |= {row.place_index: row for row in opened.unsent}
+            for row in opened.unsent:
+                self._foresight.added(row.id, math.ceil(row.cores))
             opened.count += len(opened.unsent)
             opened.unsent = []
             if opened.count >= LARGEST and opened.place.open:
@@ -187,24 +194,34 @@ class StreamLane(Lane):
         self._idle = 0.0
         news = [remote_id for remote_id in watched if self.site.has_news([remote_id])]
         if not news:
-            return BUSY_SECONDS
+            return self._nap()
         reports = self.site.status({remote_id: watched[remote_id].place.cursor for remote_id in news})
         for remote_id, report in reports.items():
             self._take(watched[remote_id], report)
-        return BUSY_SECONDS
+        return self._nap()
+
+    def _nap(self) -> float:
+        """Have what waits too long at the site handed back; return how long to wait until the next look."""
+        if late := self._foresight.late():
+            for opened in self._streams.values():
+                if indices := [index for index, row in opened.jobs.items() if row.id in late]:
+                    self.site.cancel(opened.place.remote_id, indices)
+        return GATHER_SECONDS if self._foresight.some_wait else BUSY_SECONDS
 
     def _take(self, opened: _Open, report: ArrayReport) -> None:
         """Write down what a journal said, and how far it was read, at once."""
         rows = opened.jobs
         if report.known:
-            changes = [change_of(rows[each.index].id, each) for each in report.changes if each.index in rows]
+            changes = [_told(rows[each.index].id, each) for each in report.changes if each.index in rows]
         else:
             gone = "the site does not know it any more"
             changes = [Change(row.id, QueueState.LOST, cause="lost", message=gone) for row in rows.values()]
         place = replace(opened.place, cursor=report.cursor)
         self.book.change(changes, place).result()
         opened.place = place
-        over = {change.id for change in changes if change.state.over}
+        self._foresight.seen(changes)
+        self.ahead = self._foresight.ahead
+        over = {change.id for change in changes if change.state.over or change.state is QueueState.QUEUED}
         self._placed -= over
         opened.jobs = {index: row for index, row in rows.items() if row.id not in over}
         self.report(changes)
@@ -269,6 +286,13 @@ class StreamLane(Lane):
             path = self._log_path(row)
             if path.exists():
                 path.write_bytes(b"")  # that it is there says that the job was started
+
+
+def _told(job_id: str, seen: JobReport) -> Change:
+    """Return what a runner says of a job; one that it was told not to start is handed back, if nobody wants its end."""
+    change = change_of(job_id, seen)
+    is_back = change.state is QueueState.CANCELLED and change.started is None
+    return replace(change, state=QueueState.QUEUED) if is_back else change
 
 
 def _fill(folder: Path, work: Work) -> None:
