@@ -15,6 +15,7 @@ import pytest
 from simcampaign.errors import ConfigError, ConflictError
 from simcampaign.ledger.queuerows import QueueFilter, QueueState
 from simcampaign.service.core.dispatcher import Dispatcher
+from simcampaign.service.core.foresight import REMEMBERED
 from simcampaign.service.core.limits import ResourceLimits
 from tests.simcampaign.service.core_driver import opened, shell
 from tests.support import is_idle, until
@@ -249,3 +250,59 @@ def test_fifty_kills_of_a_queue_with_three_hundred_jobs(tmp_path: Path) -> None:
 
 def test_limits_by_themselves() -> None:
     assert ResourceLimits().changed({"min_memory_gb": 3}).min_memory_gb == 3
+
+
+def short_jobs(manager: Manager) -> None:
+    """Have so many short jobs end that more are handed over than run."""
+    names = [f"short-{number}" for number in range(2 * REMEMBERED)]
+    for name in names:
+        manager.submit(name)
+    manager.wait(*names)
+    until(lambda: manager.dispatcher.lane("local").ahead > 0)
+
+
+def test_long_jobs_that_were_handed_over_as_if_they_were_short_come_back_and_can_be_overtaken(
+    manager: Manager,
+) -> None:
+    short_jobs(manager)
+    names = [f"long-{number}" for number in range(6)]
+    for name in names:
+        manager.gated(name)
+    until(lambda: Counter(map(manager.state, names)) == {QueueState.RUNNING: 2, QueueState.QUEUED: 4})
+    manager.dispatcher.reorder(names[5], priority=5).result()
+    manager.gated("urgent", priority=9)
+    (manager.folder / "go").touch()
+    manager.wait(*names, "urgent")
+    ran = manager.ran()
+    assert sorted(ran) == sorted([*names, "urgent"])
+    assert set(ran[2:4]) == {"urgent", names[5]}
+    for name in names:
+        assert manager.kinds(name).count("job_completed") == manager.kinds(name).count("job_started") == 1
+
+
+def test_a_job_that_is_cancelled_while_it_waits_at_the_site_never_runs(manager: Manager) -> None:
+    short_jobs(manager)
+    names = [f"long-{number}" for number in range(8)]
+    for name in names:
+        manager.gated(name)
+    until(lambda: len(manager.ran()) == 2)
+    waiting = [name for name in names if name not in manager.ran()]
+    for name in waiting:
+        manager.dispatcher.cancel(name).result()
+    manager.wait(*waiting)
+    assert {manager.state(name) for name in waiting} == {QueueState.CANCELLED}
+    (manager.folder / "go").touch()
+    manager.wait(*names)
+    assert not set(manager.ran()) & set(waiting)
+
+
+def test_a_service_that_ends_while_jobs_wait_at_the_site_leaves_each_to_run_once(manager: Manager) -> None:
+    short_jobs(manager)
+    names = [f"long-{number}" for number in range(8)]
+    for name in names:
+        manager.gated(name)
+    until(lambda: len(manager.ran()) == 2)
+    manager.restart()
+    (manager.folder / "go").touch()
+    manager.wait(*names)
+    assert sorted(manager.ran()) == names
