@@ -22,7 +22,8 @@ from simcampaign.ledger.solvertasks import NewTask, TaskRow, TaskState
 from simcampaign.service.core.book import Book
 from simcampaign.service.core.dispatcher import Dispatcher
 from simcampaign.service.core.work import Work
-from simcampaign.service.solver.examiner import Examiner, Finding
+from simcampaign.service.solver.engines import Engines
+from simcampaign.service.solver.examiner import Finding
 from simcampaign.service.solver.files import Files
 from simcampaign.service.solver.settings import SolverConfig
 
@@ -88,7 +89,7 @@ class Desk:
         self.files = Files(folder)
         self._book = book
         self._dispatcher = dispatcher
-        self._examiner = Examiner()
+        self._engines = Engines(config, folder)
         self._ended: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._collect_all, name="solver results", daemon=True)
         book.listeners.append(self._hear)
@@ -97,6 +98,7 @@ class Desk:
         """Take up what an earlier service left."""
         for row in self._book.read(lambda connection: solvertasks.in_state(connection, TaskState.STARTED)):
             self._ended.put(row.job)
+        self._engines.start()
         self._thread.start()
 
     def stop(self) -> None:
@@ -104,7 +106,7 @@ class Desk:
         self._ended.put(None)
         if self._thread.is_alive():
             self._thread.join()
-        self._examiner.stop()
+        self._engines.stop()
 
     # Looking
 
@@ -159,10 +161,28 @@ class Desk:
             self.examine(row)
         return self.get([row.id for row in rows]) if known else self._with_jobs(rows)
 
+    def draft(self, user: str, name: str, folder: str) -> TaskRow:
+        """Write a task down whose simulation is not known yet; ``take_in`` brings it."""
+        task_id = f"task-{secrets.token_hex(8)}"
+        task = NewTask(id=task_id, user=user, key=task_id, name=name, folder=folder, sha256="", size=0)
+        (row,) = self._book.write(
+            lambda connection: (solvertasks.create(connection, [task], self._book.clock()), [])
+        ).result()
+        return row
+
+    def take_in(self, row: TaskRow, source: Path) -> None:
+        """Take the simulation of a draft from a file, which is moved, and quote it."""
+        sha256, size = self.files.take(row.user, source)
+
+        def write(connection: sa.Connection) -> tuple[TaskRow, list[Event]]:
+            return solvertasks.update(connection, row.id, sha256=sha256, size=size), []
+
+        self.examine(self._book.write(write).result())
+
     def examine(self, row: TaskRow) -> None:
         """Quote a simulation whose bytes are all here, for all drafts that have it. Raises ``ConflictError``."""
         self.files.complete(row.user, row.sha256, row.size)
-        finding = self._examiner.examine(self.files.content(row.user, row.sha256))
+        finding = self._engines.examine(self.files.content(row.user, row.sha256))
 
         def write(connection: sa.Connection) -> tuple[None, list[Event]]:
             same = solvertasks.with_content(connection, row.user, row.sha256)
@@ -248,16 +268,21 @@ class Desk:
         self._ended.put(job_id)  # it, or its parents, may be over by now
 
     def _work(self, row: TaskRow) -> Work:
+        engine = self._engines.of_type(row.type)
         names = {parent: f"parent-{number}.hdf5" for number, parent in enumerate(row.parents)}
         given = [word for parent, name in names.items() for word in ("--parent", f"{parent}={name}")]
         threads = str(max(1, int(self.config.cores)))
         return Work(
-            command=(self.config.python, "-m", "simcampaign.solver", INPUT, RESULT, *given),
+            command=(*engine.solver, INPUT, RESULT, *given),
             paths={
                 INPUT: str(self.files.content(row.user, row.sha256)),
                 **{name: str(self.files.result(parent)) for parent, name in names.items()},
+                **engine.paths,
             },
-            environment=dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), threads),
+            environment={
+                **dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), threads),
+                **engine.environment,
+            },
             outputs=(RESULT, f"{RESULT}.json"),
             resources=Resources(
                 cpus=self.config.cores,

@@ -1,16 +1,19 @@
 """The examiner: a process of its own reads the files that clients sent, so that none of them can harm the service.
 
-Run as a program it reads paths, one a line, and answers each with a line of JSON.
+Run as a program it reads paths, one a line, and answers each with a line of JSON, after an empty one once it is ready.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import resource
 import select
 import subprocess
 import sys
 import threading
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +22,9 @@ from simcampaign.errors import ConfigError, SimcampaignError
 
 SECONDS = 60.0
 """Longest time that reading one file may take."""
+
+START_SECONDS = 300.0
+"""Longest time until it is ready; some libraries are large."""
 
 MEMORY_BYTES = 8 * 2**30
 """Address space of the examiner; more is the end of it."""
@@ -42,21 +48,32 @@ class Finding:
 class Examiner:
     """Asks its process, one file at a time; a process that ends or takes too long is replaced. Safe to share."""
 
-    def __init__(self) -> None:
+    def __init__(self, command: Sequence[str], environment: Mapping[str, str] | None = None) -> None:
+        """Ask a process of this command, with these variables beside those of the service."""
+        self._command = list(command)
+        self._environment = {**os.environ, **(environment or {})}
         self._lock = threading.Lock()
         self._process: subprocess.Popen[str] | None = None
+        self._ready = False
+
+    def start(self) -> None:
+        """Begin, so that whoever asks first does not wait for it."""
+        with self._lock, contextlib.suppress(OSError):
+            self._running()
 
     def examine(self, path: Path) -> Finding:
         """Return what is in a file."""
         with self._lock:
-            process = self._process = self._running()
-            assert process.stdin is not None  # noqa: S101 - asked for
-            assert process.stdout is not None  # noqa: S101 - asked for
             try:
+                process = self._running()
+                self._ready = self._ready or self._answer(process, START_SECONDS) != ""
+                if not self._ready:
+                    self._end()
+                    return Finding(f"the program that reads such files does not start: {self._command[0]}")
+                assert process.stdin is not None  # noqa: S101 - asked for
                 process.stdin.write(f"{path}\n")
                 process.stdin.flush()
-                ready, _, _ = select.select([process.stdout], [], [], SECONDS)
-                line = process.stdout.readline() if ready else ""
+                line = self._answer(process, SECONDS)
             except OSError:
                 line = ""
             if not line:
@@ -71,10 +88,18 @@ class Examiner:
             self._end()
 
     def _running(self) -> subprocess.Popen[str]:
-        if self._process is not None and self._process.poll() is None:
-            return self._process
-        command = [sys.executable, "-m", "simcampaign.service.solver.examiner"]
-        return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        if self._process is None or self._process.poll() is not None:
+            self._ready = False
+            self._process = subprocess.Popen(
+                self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=self._environment
+            )
+        return self._process
+
+    def _answer(self, process: subprocess.Popen[str], seconds: float) -> str:
+        """Return a line, empty if none comes."""
+        assert process.stdout is not None  # noqa: S101 - asked for
+        ready, _, _ = select.select([process.stdout], [], [], seconds)
+        return process.stdout.readline() if ready else ""
 
     def _end(self) -> None:
         process, self._process = self._process, None
@@ -107,6 +132,8 @@ def look_into(path: Path) -> dict[str, Any]:
 def main() -> None:
     """Answer until there is nothing more to read."""
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
+    sys.stdout.write("\n")
+    sys.stdout.flush()
     for line in sys.stdin:
         sys.stdout.write(json.dumps(look_into(Path(line.rstrip("\n")))) + "\n")
         sys.stdout.flush()

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, HTTPException, Query, Request
+from fastapi import APIRouter, HTTPException, Query, Request
 from fastapi.responses import FileResponse, PlainTextResponse
 from pydantic import BaseModel, Field, StrictInt
 from starlette.concurrency import run_in_threadpool
@@ -19,7 +19,7 @@ from simcampaign.errors import ConflictError
 from simcampaign.service import wire
 from simcampaign.service.news import News
 from simcampaign.service.routes.asking import REFUSALS, Asking, Serving, need
-from simcampaign.service.security.access import Identity
+from simcampaign.service.solver.asking import Solving, find, only_of, user_of
 from simcampaign.service.solver.desk import Desk, Task, refuse_size
 
 router = APIRouter(prefix="/solver/v1", tags=["solver"], responses=REFUSALS)
@@ -90,32 +90,6 @@ class Seen(BaseModel):
     """Seconds to wait for something new."""
 
 
-async def _desk(service: Serving) -> Desk:
-    assert service.solver is not None  # noqa: S101 - without one there are no such routes
-    return service.solver
-
-
-Solving = Annotated[Desk, Depends(_desk)]
-
-
-def _user(service: Serving, identity: Identity) -> str:
-    return identity.user or service.user
-
-
-def _only(service: Serving, identity: Identity) -> str | None:
-    """Return whose tasks somebody may see; None for everybody's."""
-    return None if identity.may("admin") else _user(service, identity)
-
-
-def _find(desk: Desk, only: str | None, ids: Sequence[str]) -> list[Task]:
-    """Return tasks, or answer that one is not there; those of others are not there."""
-    found = {each.row.id: each for each in desk.get(ids) if only in {None, each.row.user}}
-    for task_id in ids:
-        if task_id not in found:
-            raise HTTPException(404, f"there is no task {task_id}")
-    return [found[task_id] for task_id in ids]
-
-
 def told(desk: Desk, task: Task) -> dict[str, Any]:
     """Return what clients are told of a task."""
     row, job = task.row, task.job
@@ -153,7 +127,7 @@ def _told(desk: Desk, tasks: Sequence[Task]) -> dict[str, Any]:
 def get_solver(service: Serving, identity: Asking, desk: Solving) -> dict[str, Any]:
     """Return what this solver is."""
     limits = {"file_bytes": desk.config.max_file_bytes, "tasks": MOST_TASKS, "wait": LONGEST_WAIT}
-    return {"version": __version__, "user": _user(service, identity), "site": desk.config.site, "limits": limits}
+    return {"version": __version__, "user": user_of(service, identity), "site": desk.config.site, "limits": limits}
 
 
 @router.post("/tasks")
@@ -162,7 +136,7 @@ def create_tasks(body: NewTasks, service: Serving, identity: Asking, desk: Solvi
     need(identity, "submitter")
     for each in body.tasks:
         refuse_size(each.size, desk.config.max_file_bytes)
-    return _told(desk, desk.create(_user(service, identity), body.tasks))
+    return _told(desk, desk.create(user_of(service, identity), body.tasks))
 
 
 @router.put("/tasks/{task_id}/simulation")
@@ -179,7 +153,7 @@ async def upload(
     A draft whose bytes are not all here afterwards goes on from its ``arrived``.
     """
     need(identity, "submitter")
-    (task,) = await run_in_threadpool(_find, desk, _only(service, identity), [task_id])
+    (task,) = await run_in_threadpool(find, desk, only_of(service, identity), [task_id])
     row = task.row
     if row.state == "draft":
         part = desk.files.part(row.user, row.sha256)
@@ -214,7 +188,7 @@ async def _write(request: Request, part: Path, offset: int, size: int) -> int:
 @router.get("/tasks/{task_id}/simulation", response_class=FileResponse)
 def get_simulation(task_id: str, service: Serving, identity: Asking, desk: Solving) -> FileResponse:
     """Return the file of a simulation, or ranges of it."""
-    (task,) = _find(desk, _only(service, identity), [task_id])
+    (task,) = find(desk, only_of(service, identity), [task_id])
     path = desk.files.content(task.row.user, task.row.sha256)
     if not path.exists():
         raise HTTPException(404, f"the simulation of task {task_id} is not here yet")
@@ -224,7 +198,7 @@ def get_simulation(task_id: str, service: Serving, identity: Asking, desk: Solvi
 @router.get("/tasks/{task_id}/result", response_class=FileResponse)
 def get_result(task_id: str, service: Serving, identity: Asking, desk: Solving) -> FileResponse:
     """Return the file of a result, or ranges of it; the ETag is its SHA-256."""
-    (task,) = _find(desk, _only(service, identity), [task_id])
+    (task,) = find(desk, only_of(service, identity), [task_id])
     if not task.row.result_sha256:
         raise HTTPException(404, f"task {task_id} is {task.status}, and has no result")
     path = desk.files.result(task_id)
@@ -235,7 +209,7 @@ def get_result(task_id: str, service: Serving, identity: Asking, desk: Solving) 
 def start(body: Starts, service: Serving, identity: Asking, desk: Solving) -> dict[str, Any]:
     """Start tasks. One that refers to results of others starts when these are there."""
     need(identity, "submitter")
-    tasks = _find(desk, _only(service, identity), [each.id for each in body.tasks])
+    tasks = find(desk, only_of(service, identity), [each.id for each in body.tasks])
     desk.begin(tasks, [each.attempt for each in body.tasks], body.budget, body.priority)
     return _told(desk, desk.get([each.id for each in body.tasks]))
 
@@ -244,13 +218,13 @@ def start(body: Starts, service: Serving, identity: Asking, desk: Solving) -> di
 async def get_states(body: Seen, request: Request, service: Serving, identity: Asking, desk: Solving) -> dict[str, Any]:
     """Return those of the tasks that are no longer as they were seen; waits for one, if asked to."""
     news: News = request.app.state.news
-    only, bell = _only(service, identity), news.bell()
+    only, bell = only_of(service, identity), news.bell()
     loop = asyncio.get_running_loop()
     deadline = loop.time() + body.wait
     try:
         while True:
             bell.clear()
-            tasks = await run_in_threadpool(_find, desk, only, list(body.tasks))
+            tasks = await run_in_threadpool(find, desk, only, list(body.tasks))
             changed = [each for each in tasks if body.tasks[each.row.id] != f"{each.status} {each.row.attempt}"]
             left = deadline - loop.time()
             if changed or left <= 0 or news.ended:
@@ -268,7 +242,7 @@ async def get_states(body: Seen, request: Request, service: Serving, identity: A
 def abort(body: Ids, service: Serving, identity: Asking, desk: Solving) -> dict[str, Any]:
     """End tasks that run or wait."""
     need(identity, "submitter")
-    desk.abort(_find(desk, _only(service, identity), body.tasks))
+    desk.abort(find(desk, only_of(service, identity), body.tasks))
     return _told(desk, desk.get(body.tasks))
 
 
@@ -276,7 +250,7 @@ def abort(body: Ids, service: Serving, identity: Asking, desk: Solving) -> dict[
 def delete(body: Ids, service: Serving, identity: Asking, desk: Solving) -> dict[str, Any]:
     """Forget tasks with their files; those that are not there are no error."""
     need(identity, "submitter")
-    only = _only(service, identity)
+    only = only_of(service, identity)
     tasks = [each for each in desk.get(body.tasks) if only in {None, each.row.user}]
     desk.delete(tasks)
     return {"deleted": [each.row.id for each in tasks]}
@@ -285,14 +259,14 @@ def delete(body: Ids, service: Serving, identity: Asking, desk: Solving) -> dict
 @router.get("/tasks/{task_id}")
 def get_task(task_id: str, service: Serving, identity: Asking, desk: Solving) -> dict[str, Any]:
     """Return one task."""
-    (task,) = _find(desk, _only(service, identity), [task_id])
+    (task,) = find(desk, only_of(service, identity), [task_id])
     return told(desk, task)
 
 
 @router.get("/tasks/{task_id}/run")
 def get_run(task_id: str, service: Serving, identity: Asking, desk: Solving) -> dict[str, Any]:
     """Return how far a task is: percent, and which part of the largest field energy is left."""
-    (task,) = _find(desk, _only(service, identity), [task_id])
+    (task,) = find(desk, only_of(service, identity), [task_id])
     log = desk.log(task) if task.row.state == "started" else b""
     found = _PROGRESS.findall(log)
     percent, decay = (float(found[-1][0]), float(found[-1][1])) if found else (0.0, None)
@@ -310,7 +284,7 @@ def get_log(
     offset: Annotated[int, Query(ge=0, le=2**62)] = 0,
 ) -> PlainTextResponse:
     """Return what the newest try printed, from an offset in bytes on; X-Next-Offset is that of what comes next."""
-    (task,) = _find(desk, _only(service, identity), [task_id])
+    (task,) = find(desk, only_of(service, identity), [task_id])
     data = desk.log(task, offset, LONGEST_LOG)
     decoder = codecs.getincrementaldecoder("utf-8")("replace")
     text = decoder.decode(data, final=len(data) < LONGEST_LOG)
@@ -327,7 +301,7 @@ def list_tasks(
     cursor: Annotated[int | None, Query(ge=1, le=2**62, description="`next` of the page before.")] = None,
 ) -> dict[str, Any]:
     """List tasks, newest first; ``next`` leads to the next page."""
-    tasks = desk.listed(_only(service, identity), folder, limit + 1, cursor)
+    tasks = desk.listed(only_of(service, identity), folder, limit + 1, cursor)
     page = tasks[:limit]
     return {**_told(desk, page), "next": page[-1].row.seq if len(tasks) > limit else None}
 
@@ -335,12 +309,12 @@ def list_tasks(
 @router.get("/folders")
 def list_folders(service: Serving, identity: Asking, desk: Solving) -> dict[str, int]:
     """Return the folders with the number of tasks in each."""
-    return desk.folders(_only(service, identity))
+    return desk.folders(only_of(service, identity))
 
 
 @router.get("/account")
 def get_account(service: Serving, identity: Asking, desk: Solving) -> dict[str, Any]:
     """Return what the one who asks has spent."""
-    user = _user(service, identity)
+    user = user_of(service, identity)
     count, spent, open_ = desk.spent(user)
     return {"user": user, "tasks": count, "spent": spent, "running_at_most": open_}

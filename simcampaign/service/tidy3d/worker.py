@@ -1,0 +1,298 @@
+"""Reads and solves simulations of tidy3d, in tidy3d's own environment: nothing of simcampaign is there.
+
+    python worker.py examine FOLDER         answer each path, a line of input, with a line of JSON, after an empty one
+    python worker.py solve INPUT OUTPUT     exit status: 0 solved, 1 the solver failed, 2 the input is wrong
+
+tidy3d takes ten seconds and more to import. So the examiner, which has it, also listens at a socket in FOLDER and forks
+a process for each ``solve`` that finds it by the variable SIMCAMPAIGN_TIDY3D; elsewhere ``solve`` imports it itself.
+
+Further solvers are found by the entry-point group ``simcampaign.tidy3d_solvers``: named as a class of tidy3d, each has
+``estimate(simulation)``, which returns cells and steps, and ``solve(simulation, progress)``, which returns the data.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+import json
+import os
+import resource
+import select
+import signal
+import socket
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any, Protocol
+
+GROUP = "simcampaign.tidy3d_solvers"
+PREFIX = "tidy3d."
+WARM = "SIMCAMPAIGN_TIDY3D"
+"""Variable with the folder where a process listens that has tidy3d."""
+
+SOCKET = "tidy3d.socket"
+
+RATE = 1e-9
+"""Credits for the update of one cell by one step, as for the types of simcampaign."""
+
+MODE_STEPS = 10_000
+"""Steps that a mode solve of one frequency is worth."""
+
+MAX_CELLS = 1_000_000
+"""Cells of a cross-section that are solved."""
+
+MEMORY_BYTES = 8 * 2**30
+"""Address space of the process that reads clients' files."""
+
+LARGEST_BYTES = 4 * 2**30
+"""Size of a file once it is unpacked."""
+
+LONGEST_FAULT = 2000
+
+Progress = Callable[[float, float], None]
+
+
+class WrongFile(Exception):  # noqa: N818 - what a client is told
+    """The file cannot be solved; the message says why."""
+
+
+class Solver(Protocol):
+    """What solves one class of simulations."""
+
+    def estimate(self, simulation: Any) -> tuple[int, int]:
+        """Return cells and steps at most."""
+
+    def solve(self, simulation: Any, progress: Progress) -> Any:
+        """Return the data."""
+
+
+class Modes:
+    """tidy3d's own mode solver. It averages no permittivity in cells that a boundary cuts."""
+
+    def estimate(self, simulation: Any) -> tuple[int, int]:
+        """Return cells of the plane, and steps for all frequencies."""
+        plane = simulation._mode_solver if hasattr(simulation, "run_local") else simulation
+        cells, frequencies, _ = plane._num_cells_freqs_modes
+        if cells > MAX_CELLS:
+            raise WrongFile(f"its plane has {cells:,} cells; at most {MAX_CELLS:,} are solved: make the grid coarser")
+        return int(cells), MODE_STEPS * int(frequencies)
+
+    def solve(self, simulation: Any, progress: Progress) -> Any:
+        """Return modes."""
+        progress(0, 0)
+        data = simulation.run_local() if hasattr(simulation, "run_local") else simulation.solve()
+        progress(100, 0)
+        return data
+
+
+def solvers() -> Mapping[str, Solver]:
+    """Return what solves here, by the names of the classes."""
+    others = {each.name: each.load() for each in entry_points(group=GROUP)}
+    return {"ModeSolver": Modes(), "ModeSimulation": Modes(), **others}
+
+
+def read(path: Path) -> Any:
+    """Return the simulation in a file. Raises ``WrongFile``."""
+    import h5py  # noqa: PLC0415 - with tidy3d these take seconds
+    import tidy3d.web  # noqa: PLC0415 - all types are known once this is imported
+    from tidy3d.components.base import Tidy3dBaseModel  # noqa: PLC0415
+
+    with _unpacked(path) as plain:
+        try:
+            with h5py.File(plain) as file:
+                _refuse_links(file)
+            return Tidy3dBaseModel.from_file(str(plain))
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise WrongFile(f"it is no file of this tidy3d ({tidy3d.__version__}): {error}"[:LONGEST_FAULT]) from error
+
+
+@contextlib.contextmanager
+def _unpacked(path: Path) -> Iterator[Path]:
+    with tempfile.TemporaryDirectory() as folder:
+        plain = Path(folder, "simulation.hdf5")
+        left = LARGEST_BYTES
+        try:
+            with gzip.open(path) as source, plain.open("wb") as target:
+                while piece := source.read(2**20):
+                    left -= len(piece)
+                    if left < 0:
+                        raise WrongFile(f"unpacked it is larger than {LARGEST_BYTES:,} bytes")
+                    target.write(piece)
+        except (OSError, EOFError) as error:
+            raise WrongFile(f"it cannot be unpacked: {error}") from error
+        yield plain
+
+
+def _refuse_links(group: Any) -> None:
+    """Refuse what leads out of the file: it could show other files of this host."""
+    import h5py  # noqa: PLC0415
+
+    for name in group:
+        link = group.get(name, getlink=True)
+        if not isinstance(link, h5py.HardLink):
+            raise WrongFile(f"{group.name}/{name} is a link, and links are not followed")
+        item = group[name]
+        if isinstance(item, h5py.Group):
+            _refuse_links(item)
+        elif item.external or item.is_virtual:
+            raise WrongFile(f"{item.name} keeps its data in another file")
+
+
+def solver_of(simulation: Any) -> Solver:
+    """Return what solves a simulation. Raises ``WrongFile`` with a sentence that says what is missing."""
+    name, known = type(simulation).__name__, solvers()
+    if name not in known:
+        named = " and ".join(sorted(known))
+        raise WrongFile(f"no solver for {name} is registered here; this service solves {named} of tidy3d")
+    return known[name]
+
+
+def quote(simulation: Any) -> dict[str, Any]:
+    """Return the type of a simulation, and what it costs at most. Raises ``WrongFile``."""
+    cells, steps = solver_of(simulation).estimate(simulation)
+    name = f"{PREFIX}{type(simulation).__name__}"
+    return {"type": name, "cells": cells, "steps": steps, "credits": round(cells * steps * RATE, 9)}
+
+
+def look_into(path: Path) -> dict[str, Any]:
+    """Return the quote of a file, or its fault."""
+    try:
+        return quote(read(path))
+    except WrongFile as wrong:
+        return {"fault": str(wrong)}
+    except (MemoryError, RecursionError) as error:
+        return {"fault": f"it is too large to be read here ({type(error).__name__})"}
+
+
+def examine(folder: str) -> None:
+    """Answer until there is nothing more to read, and fork for whoever comes to the socket."""
+    # tidy3d prints warnings; they must not come between the answers.
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    _warm_up()
+    most = resource.getrlimit(resource.RLIMIT_AS)[1]
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, most))
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    listening = _listen(folder)
+    answers.write("\n")
+    answers.flush()
+    while True:
+        ready, _, _ = select.select([0, listening.fileno()], [], [])
+        if listening.fileno() in ready:
+            connection, _ = listening.accept()
+            with connection:
+                _fork(connection, (resource.RLIM_INFINITY if most == resource.RLIM_INFINITY else most, most))
+        if 0 in ready:
+            line = sys.stdin.readline()
+            if not line:
+                return
+            answers.write(json.dumps(look_into(Path(line.rstrip("\n")))) + "\n")
+            answers.flush()
+
+
+def _warm_up() -> None:
+    """Import what solving needs, by solving something small."""
+    import tidy3d.web  # noqa: PLC0415
+    from tidy3d.plugins.mode import ModeSolver  # noqa: PLC0415
+
+    light = 3e14
+    space = tidy3d.Simulation(size=(1, 1, 1), grid_spec=tidy3d.GridSpec.uniform(0.2), run_time=1e-15)
+    plane = tidy3d.Box(size=(1, 1, 0))
+    ModeSolver(simulation=space, plane=plane, mode_spec=tidy3d.ModeSpec(num_modes=1), freqs=[light]).solve()
+
+
+def _listen(folder: str) -> socket.socket:
+    """Return a socket for this user alone. Its name is relative: the path of a socket may not be long."""
+    listening = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    os.chdir(folder)
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(SOCKET)  # noqa: PTH108 - relative to the folder
+    before = os.umask(0o177)
+    listening.bind(SOCKET)
+    os.umask(before)
+    listening.listen(64)
+    return listening
+
+
+def _fork(connection: socket.socket, memory: tuple[int, int]) -> None:
+    """Solve in a process of its own for whoever is at the other end; it ends when they go."""
+    if os.fork():
+        return
+    status = 1
+    try:
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        resource.setrlimit(resource.RLIMIT_AS, memory)
+        message, descriptors, _, _ = socket.recv_fds(connection, 2**16, 2)
+        for number, descriptor in enumerate(descriptors, start=1):
+            os.dup2(descriptor, number)
+        asked = json.loads(message)
+        os.chdir(asked["folder"])
+        threading.Thread(target=_end_with, args=(connection,), daemon=True).start()
+        status = solve(Path(asked["source"]), Path(asked["target"]))
+        sys.stdout.flush()
+        connection.send(bytes([status]))
+    finally:
+        os._exit(status)
+
+
+def _end_with(connection: socket.socket) -> None:
+    connection.recv(1)  # nothing is ever sent: the other end is gone
+    os._exit(128 + signal.SIGTERM)
+
+
+def ask(folder: str, source: Path, target: Path) -> int | None:
+    """Have a file solved by the process that listens in a folder; None if there is none, or it died."""
+    here = Path.cwd()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as connection:
+        try:
+            os.chdir(folder)
+            connection.connect(SOCKET)
+        except OSError:
+            return None
+        finally:
+            os.chdir(here)
+        asked = {"folder": str(here), "source": str(source), "target": str(target)}
+        socket.send_fds(connection, [json.dumps(asked).encode()], [1, 2])
+        answer = connection.recv(1)
+        return answer[0] if answer else None
+
+
+def solve(source: Path, target: Path) -> int:
+    """Solve a file; the result is there whole or not at all, after its cost."""
+    try:
+        simulation = read(source)
+        told = quote(simulation)
+        data = solver_of(simulation).solve(simulation, _tell)
+    except WrongFile as wrong:
+        sys.stderr.write(f"{wrong}\n")
+        return 2
+    except (ValueError, TypeError, RuntimeError, ArithmeticError, MemoryError) as error:
+        sys.stderr.write(f"tidy3d could not solve it: {error or type(error).__name__}\n")
+        return 1
+    part = target.with_name(f"{target.name}.part.hdf5.gz")
+    data.to_hdf5_gz(str(part))
+    target.with_name(f"{target.name}.json").write_text(json.dumps(told), encoding="utf-8")
+    part.replace(target)
+    return 0
+
+
+def _tell(percent: float, field_decay: float) -> None:
+    sys.stdout.write(f"progress {percent:.1f} {field_decay:.3g}\n")
+    sys.stdout.flush()
+
+
+def main() -> int:
+    """Do what the arguments say."""
+    if sys.argv[1] == "examine":
+        examine(sys.argv[2])
+        return 0
+    _, source, target = sys.argv[1:]
+    status = ask(os.environ[WARM], Path(source), Path(target)) if WARM in os.environ else None
+    return solve(Path(source), Path(target)) if status is None else status
+
+
+if __name__ == "__main__":
+    sys.exit(main())
