@@ -300,15 +300,24 @@ class Ledger:
         return self._seconds(arrays.c.campaign_id == campaign_id, limit)
 
     def _seconds(self, which: sa.ColumnElement[bool], limit: int) -> list[float]:
-        size = sa.func.sum(ranges.c.end_seed - ranges.c.start_seed + 1)
-        query = (
-            sa.select((jobs.c.ended - jobs.c.started) / size)
+        newest = (
+            sa.select(jobs.c.array_id, jobs.c.index, (jobs.c.ended - jobs.c.started).label("seconds"))
             .join(arrays, arrays.c.id == jobs.c.array_id)
-            .join(ranges, (ranges.c.array_id == jobs.c.array_id) & (ranges.c.index == jobs.c.index))
             .where(which, jobs.c.state == JobState.FINISHED, jobs.c.started.is_not(None))
-            .group_by(jobs.c.array_id, jobs.c.index, jobs.c.ended, jobs.c.started)
             .order_by(jobs.c.array_id.desc(), jobs.c.index.desc())
             .limit(limit)
+            .cte("newest")
+        )
+        # Ranges have no index by job: they are added up once, not looked through for each job.
+        sizes = (
+            sa.select(ranges.c.array_id, ranges.c.index, sa.func.sum(ranges.c.end_seed - ranges.c.start_seed + 1))
+            .where(ranges.c.array_id.in_(sa.select(newest.c.array_id)))
+            .group_by(ranges.c.array_id, ranges.c.index)
+            .cte("sizes")
+        )
+        array_id, index, size = sizes.columns
+        query = sa.select(newest.c.seconds / size).join(
+            sizes, (array_id == newest.c.array_id) & (index == newest.c.index)
         )
         with self.database.read() as connection:
             return [float(each) for each in connection.scalars(query)]
