@@ -43,7 +43,9 @@ class Document(BaseModel):
             raise ConfigError(problems) from error
 
     def __eq__(self, other: object) -> bool:
-        return type(self) is type(other) and digest(self) == digest(other)
+        if type(self) is not type(other):
+            return NotImplemented  # what stands in for another may know better
+        return digest(self) == digest(other)
 
     def __hash__(self) -> int:
         return hash(digest(self))

@@ -7,9 +7,10 @@ else: no objects, no links to elsewhere, no types of variable length, so that a 
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -82,9 +83,21 @@ def unpack(path: Path, limit: int = MAX_BYTES) -> Content:
 
     Raises ConfigError if it is no such file, LocationError if it cannot be read.
     """
+    with _opened(path) as file:
+        return _read(file, path, limit)
+
+
+def read_type(path: Path) -> str:
+    """Return the name of the type in a file; the rest is not looked at. Raises as ``unpack``."""
+    with _opened(path) as file:
+        return _type(file, path)
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[h5py.File]:
     try:
         with h5py.File(path, "r", locking=False) as file:
-            return _read(file, path, limit)
+            yield file
     except FileNotFoundError as error:
         raise LocationError(f"{path} is not there") from error
     except PermissionError as error:
@@ -109,7 +122,7 @@ def _refuse(path: Path, reason: str) -> ConfigError:
 def _read(file: h5py.File, path: Path, limit: int) -> Content:
     if set(file) != _MEMBERS:
         raise _refuse(path, "must hold `document` and `arrays`, and nothing else")
-    kind = _attribute(file, "type", h5py.h5t.TypeStringID, path).decode()
+    kind = _type(file, path)
     version = _attribute(file, "version", h5py.h5t.TypeIntegerID, path)
     text = _dataset(file, "document", path)
     if text.shape != () or text.dtype.kind != "S" or text.dtype.itemsize > MAX_TEXT:
@@ -117,6 +130,10 @@ def _read(file: h5py.File, path: Path, limit: int) -> Content:
     tree = json.loads(bytes(text[()]).decode())
     arrays = _arrays(file, path, limit)
     return Content(kind, int(version), _put_in(tree, arrays, path))
+
+
+def _type(file: h5py.File, path: Path) -> str:
+    return str(_attribute(file, "type", h5py.h5t.TypeStringID, path).decode())
 
 
 def _attribute(file: h5py.File, name: str, kind: type[h5py.h5t.TypeID], path: Path) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from importlib.metadata import EntryPoint
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -13,6 +13,7 @@ from simcampaign.errors import ConfigError, Problem
 from simcampaign.mistakes import did_you_mean
 from simcampaign.plugins import Broken, Plugins
 from simcampaign.solver.document import Document, load
+from simcampaign.solver.hdf5 import read_type
 from simcampaign.solver.kinds import SimulationType
 
 GROUP = "simcampaign.solver_types"
@@ -46,12 +47,25 @@ def read(path: str | os.PathLike[str]) -> Any:
 def read_result(path: str | os.PathLike[str]) -> Any:
     """Return the result in a file, of whatever type. Raises ConfigError if there is none."""
     content = load(Path(path))
+    return _result(content.type, path).from_content(content)
+
+
+def result_class(path: str | os.PathLike[str]) -> type[Document]:
+    """Return the class of the result in an HDF5 file, without reading that. Raises ConfigError if there is none."""
+    return _result(read_type(Path(path)), path)
+
+
+def _result(name: str, path: str | os.PathLike[str]) -> type[Document]:
     results = {kind.result.type_name(): kind.result for kind in types().values()}
-    if content.type not in results:
-        raise ConfigError(
-            [Problem(str(path), content.type, "is no type of result", did_you_mean(content.type, results))]
-        )
-    return results[content.type].from_content(content)
+    if name not in results:
+        raise ConfigError([Problem(str(path), name, "is no type of result", did_you_mean(name, results))])
+    return results[name]
+
+
+def version() -> str:
+    """Return the packages that bring types, with their versions: other ones may give other results."""
+    packages = {entry.dist.name: entry.dist.version for entry in entry_points(group=GROUP) if entry.dist is not None}
+    return ", ".join(f"{name} {packages[name]}" for name in sorted(packages))
 
 
 def _find(name: str, path: str) -> SimulationType:

@@ -9,20 +9,29 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
 
-from simcampaign.sites.hosts.loop import LoopThread
+from typing_extensions import Unpack
+
 from simcampaign.web import aio
-from simcampaign.web.aio import Where
+from simcampaign.web.aio import More, cache
+from simcampaign.web.batch import Batch, Task
+from simcampaign.web.courses import Terms
+from simcampaign.web.loop import the_loop
+from simcampaign.web.plan import Plan, Where
+from simcampaign.web.refer import ref
 from simcampaign.web.report import Report
+from simcampaign.web.watching import Info, Told, tell, unheard
 
 __all__ = [
+    "Batch",
+    "Task",
     "abort",
     "account",
     "aio",
+    "cache",
     "delete",
     "download",
     "download_log",
@@ -33,20 +42,17 @@ __all__ = [
     "load",
     "monitor",
     "real_cost",
+    "ref",
     "run",
+    "run_async",
     "start",
     "test",
     "upload",
 ]
 
 
-@functools.cache
-def _loop() -> LoopThread:
-    return LoopThread("simcampaign web")
-
-
 def _wait(work: Coroutine[Any, Any, Any]) -> Any:
-    return _loop().call(work)
+    return the_loop().call(work)
 
 
 def run(
@@ -56,31 +62,68 @@ def run(
     folder_name: str = "default",
     verbose: bool = True,
     budget: float | None = None,
+    progress_callback: Told = unheard,
+    **more: Unpack[More],
 ) -> Any:
-    """Have a simulation solved and return its data.
+    """Have simulations solved and return their data.
 
     Parameters
     ----------
     simulation
-        A simulation, or a dict, list or tuple of simulations, nested at will: the data come in the same shape. The same
-        simulation at several places is solved once.
+        A simulation, or a dict, list or tuple of simulations, nested at will: the data come in the same shape, each
+        fetched as soon as it is there and read when it is touched. The same simulation at several places is solved
+        once.
     task_name
         What its task is called; in a nested shape keys and indices are added.
     path
         File of the data, by default ``TASK_NAME.hdf5`` here; of a nested shape the folder of its files.
     budget
         Credits that all together may cost; with more nothing is started.
+    progress_callback
+        Is called with what ``get_info`` returns whenever a task has changed, from another thread.
+    callback_url
+        Where the service tells that a task is over; its owner decides which hosts that may be.
+    batch_file
+        The record that is written before anything is created, by default beside the data, and removed when all are
+        there. If the program is killed, the same call goes on with the same tasks.
 
     Raises ``ConfigError`` for simulations that cannot be solved, ``ConflictError`` beyond the budget,
     ``SimulationError`` for what was not solved, ``NetworkError`` if the solver cannot be reached.
     """
     with Report(verbose) as report:
-        return _wait(aio.run(simulation, task_name, path, folder_name, budget, report.told))
+        told = _both(report.told, progress_callback)
+        return _wait(aio.run(simulation, task_name, path, folder_name, budget, told, **more))
 
 
-def upload(simulation: Any, task_name: str, folder_name: str = "default") -> str:
+def run_async(
+    simulation: Any,
+    task_name: str = "batch",
+    path: Where | None = None,
+    folder_name: str = "default",
+    verbose: bool = False,
+    budget: float | None = None,
+    progress_callback: Told = unheard,
+    **more: Unpack[More],
+) -> Batch:
+    """Have simulations solved while the program goes on: returns a ``Batch`` of futures at once.
+
+    The parameters are those of ``run``. The record, ``TASK_NAME.batch`` beside the data, stays.
+    """
+    plan = Plan(simulation, task_name, path, folder_name, more.get("callback_url") or "", more.get("batch_file"))
+    return Batch.begin(plan, Terms(budget=budget, priority=more.get("priority", 0)), verbose, progress_callback)
+
+
+def _both(first: Told, second: Told) -> Told:
+    def told(info: Info) -> None:
+        tell(first, info)
+        tell(second, info)
+
+    return told
+
+
+def upload(simulation: Any, task_name: str, folder_name: str = "default", callback_url: str | None = None) -> str:
     """Upload a simulation, have it quoted, and return the id of its task; nothing is started."""
-    return str(_wait(aio.upload(simulation, task_name, folder_name)))
+    return str(_wait(aio.upload(simulation, task_name, folder_name, callback_url)))
 
 
 def start(task_id: str, budget: float | None = None, priority: int = 0) -> None:
@@ -88,10 +131,10 @@ def start(task_id: str, budget: float | None = None, priority: int = 0) -> None:
     _wait(aio.start(task_id, budget, priority))
 
 
-def monitor(task_id: str, verbose: bool = True) -> None:
+def monitor(task_id: str, verbose: bool = True, progress_callback: Told = unheard) -> None:
     """Wait until a task is over. Raises ``SimulationError`` if it did not end well."""
     with Report(verbose) as report:
-        _wait(aio.monitor(task_id, report.told))
+        _wait(aio.monitor(task_id, _both(report.told, progress_callback)))
 
 
 def download(task_id: str, path: Where) -> Path:

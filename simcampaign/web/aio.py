@@ -3,22 +3,42 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import tempfile
+import uuid
 import weakref
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
-from simcampaign.errors import ConfigError, Problem, SimcampaignError, SimulationError
+from typing_extensions import Unpack
+
+from simcampaign.errors import SimcampaignError, SimulationError
 from simcampaign.web import endpoint
-from simcampaign.web.link import digest
+from simcampaign.web.cache import Cache
+from simcampaign.web.courses import Courses, Terms
+from simcampaign.web.lazy import stand_in
+from simcampaign.web.link import Source, digest
+from simcampaign.web.plan import Plan, Where, check
 from simcampaign.web.session import Session, Upload
-from simcampaign.web.shapes import file_name, leaves, replaced
-from simcampaign.web.watching import Info
+from simcampaign.web.shapes import replaced
+from simcampaign.web.watching import Info, Told, tell, unheard
 
-Where = str | os.PathLike[str]
+cache = Cache()
+"""The results that are kept on this machine."""
+
+
+class More(TypedDict, total=False):
+    """What else may be said of simulations that are to be solved."""
+
+    priority: int
+    """Higher ones are solved first."""
+
+    callback_url: str | None
+    """Where the service tells, by a POST with JSON, that a task is over; its owner says which hosts that may be."""
+
+    batch_file: Where | None
+    """The record from which another program goes on; by default beside the results, and removed when all are there."""
+
 
 _sessions: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, dict[endpoint.Endpoint, Session]] = (
     weakref.WeakKeyDictionary()
@@ -40,74 +60,59 @@ async def run(
     path: Where | None = None,
     folder_name: str = "default",
     budget: float | None = None,
-    told: Callable[[Info], None] = lambda _info: None,
+    told: Told = unheard,
+    **more: Unpack[More],
 ) -> Any:
     """Have simulations solved and return their results, in the same shape; see ``web.run``."""
+    plan = Plan(simulation, task_name, path, folder_name, more.get("callback_url") or "", more.get("batch_file"))
     now = await session()
-    base = Path.cwd() if path is None else Path(path)
-    items = list(leaves(simulation))
-    single = len(items) == 1 and not items[0][0]
-    targets = [
-        base / f"{file_name(task_name, place)}.hdf5" if path is None or not single else base for place, _ in items
-    ]
-    with tempfile.TemporaryDirectory(prefix="simcampaign-") as folder:
-        uploads = await asyncio.to_thread(_write, items, task_name, folder_name, Path(folder))
-        first: dict[str, int] = {}
-        for number, each in enumerate(uploads):
-            first.setdefault(each.sha256, number)
-        infos: dict[str, Info] = {}
-        if budget is not None:
-            made = await asyncio.gather(*(now.upload(uploads[number]) for number in first.values()))
-            infos = {info["sha256"]: info for info in made}
-            await now.start_all([info["id"] for info in made], budget)
-
-        async def solve(upload: Upload) -> Info:
-            info = infos.get(upload.sha256) or await now.upload(upload)
-            told(info)
-            if budget is None:
-                told(await now.start(info["id"]))
-            return await now.monitor(info["id"], told)
-
-        async def one(number: int) -> Info:
-            info = await solve(uploads[number])
-            same = [target for target, each in zip(targets, uploads, strict=True) if each.sha256 == info["sha256"]]
-            for target in same:
-                await now.download(info, target)
-            return info
-
-        done = await asyncio.gather(*(one(number) for number in first.values()), return_exceptions=True)
-    _raise_first(done)
-    results = iter([await asyncio.to_thread(_read, target) for target in targets])
+    record = await asyncio.to_thread(plan.write, now.endpoint.name)
+    terms = Terms(budget=budget, priority=more.get("priority", 0))
+    ends = _Ends(told)
+    await Courses(now, record, terms, cache).run(range(len(record.entries)), ends, again=True)
+    if error := first_of(list(ends.errors.values()), len(record.entries)):
+        raise error
+    if more.get("batch_file") is None:
+        plan.file.unlink(missing_ok=True)
+    paths = [Path(each.path) for each in record.places]
+    if plan.single:
+        return await asyncio.to_thread(_read, paths[0])
+    results = iter([await asyncio.to_thread(lazily, each) for each in paths])
     return replaced(simulation, lambda: next(results))
 
 
-def _write(items: list[tuple[tuple[str, ...], Any]], task_name: str, folder_name: str, folder: Path) -> list[Upload]:
-    uploads = []
-    for number, (place, simulation) in enumerate(items):
-        name = "/".join((task_name, *place))
-        path = folder / f"{number}.hdf5"
-        upload = write(simulation, name, folder_name, path)
-        uploads.append(replace(upload, name=name))
-    return uploads
+class _Ends:
+    """Hears of simulations, and keeps why some were not solved."""
+
+    def __init__(self, told: Told) -> None:
+        self.errors: dict[int, Exception] = {}
+        self._told = told
+
+    def heard(self, _number: int, info: Info) -> None:
+        tell(self._told, info)
+
+    def over(self, number: int, end: Info | Exception) -> None:
+        if isinstance(end, Exception):
+            self.errors[number] = end
 
 
-def write(simulation: Any, task_name: str, folder_name: str, path: Path) -> Upload:
-    """Write the file of a simulation. Raises ``ConfigError`` for what is none."""
-    if not hasattr(simulation, "to_file"):
-        reason = "is no simulation, and no dict, list or tuple of simulations"
-        raise ConfigError([Problem(task_name, type(simulation).__name__, reason)], "see docs/web.md")
-    simulation.to_file(path)
-    return Upload(path, digest(path), path.stat().st_size, task_name, folder_name)
-
-
-def _raise_first(done: list[Any]) -> None:
-    errors = [each for each in done if isinstance(each, BaseException)]
+def first_of(errors: Sequence[Exception], count: int) -> Exception | None:
+    """Return the error of the only one of ``count`` simulations that was not solved, or one that tells of them all."""
     if not errors:
-        return
-    if len(errors) == 1 or not all(isinstance(each, SimcampaignError) for each in errors):
-        raise errors[0]
-    lines = [f"{len(errors)} of {len(done)} simulations were not solved:", *(f"  {each.args[0]}" for each in errors)]
-    raise SimulationError("\n".join(lines), "the others are on the disk")
+        return None
+    if len({id(each) for each in errors}) == 1 or not all(isinstance(each, SimcampaignError) for each in errors):
+        return errors[0]
+    lines = [f"{len(errors)} of {count} simulations were not solved:", *(f"  {each.args[0]}" for each in errors[:20])]
+    if len(errors) > 20:
+        lines.append(f"  … and {len(errors) - 20} more")
+    return SimulationError("\n".join(lines), "the others are on the disk")
+
+
+def lazily(path: Path) -> Any:
+    """Return what stands for the result in a file until it is touched."""
+    from simcampaign import solver  # noqa: PLC0415 - heavy
+
+    return stand_in(solver.result_class(path), path, _read)
 
 
 def _read(path: Path) -> Any:
@@ -116,20 +121,25 @@ def _read(path: Path) -> Any:
     return solver.read_result(path)
 
 
-async def upload(simulation: Any, task_name: str, folder_name: str = "default") -> str:
+async def upload(simulation: Any, task_name: str, folder_name: str = "default", callback_url: str | None = None) -> str:
     """Upload a simulation, have it quoted, and return the id of its task; nothing is started."""
+    check(simulation, task_name)
     now = await session()
     with tempfile.TemporaryDirectory(prefix="simcampaign-") as folder:
-        wanted = await asyncio.to_thread(write, simulation, task_name, folder_name, Path(folder) / "simulation.hdf5")
+        path = Path(folder) / "simulation.hdf5"
+        await asyncio.to_thread(simulation.to_file, path)
+        source = Source(path, path.stat().st_size)
+        about = {"folder": folder_name, "key": uuid.uuid4().hex, "callback": callback_url or ""}
+        wanted = Upload(source, await asyncio.to_thread(digest, path), task_name, **about)
         return str((await now.upload(wanted))["id"])
 
 
 async def start(task_id: str, budget: float | None = None, priority: int = 0) -> None:
     """Start a task and return at once. Raises ``ConflictError`` if it may cost more than ``budget``."""
-    await (await session()).start_all([task_id], budget, priority)
+    await (await session()).start_all([(task_id, 1)], budget, priority)
 
 
-async def monitor(task_id: str, told: Callable[[Info], None] = lambda _info: None) -> Info:
+async def monitor(task_id: str, told: Told = unheard) -> Info:
     """Wait until a task is over. Raises ``SimulationError`` if it did not end well."""
     return await (await session()).monitor(task_id, told)
 

@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
 
+from simcampaign.errors import NetworkError, SimcampaignError
+
 Asked = TypeVar("Asked")
 Answer = TypeVar("Answer")
 
@@ -35,13 +37,22 @@ class Gathering(Generic[Asked, Answer]):
         await asyncio.sleep(GATHER_SECONDS)
         while self._waiting:
             group, self._waiting = self._waiting[:MOST], self._waiting[MOST:]
-            try:
-                answers = await self._ask([item for item, _ in group])
-            except Exception as error:  # noqa: BLE001 - whoever waits is told
-                for _, future in group:
-                    if not future.done():
-                        future.set_exception(error)
-                continue
-            for (_, future), answer in zip(group, answers, strict=True):
+            await self._answer(group)
+
+    async def _answer(self, group: list[tuple[Asked, asyncio.Future[Answer]]]) -> None:
+        """Ask for a group; if it is refused, for its halves, so that one wrong item harms no other."""
+        try:
+            answers = await self._ask([item for item, _ in group])
+        except Exception as error:  # noqa: BLE001 - whoever waits is told
+            if len(group) > 1 and isinstance(error, SimcampaignError) and not isinstance(error, NetworkError):
+                middle = len(group) // 2
+                await self._answer(group[:middle])
+                await self._answer(group[middle:])
+                return
+            for _, future in group:
                 if not future.done():
-                    future.set_result(answer)
+                    future.set_exception(error)
+            return
+        for (_, future), answer in zip(group, answers, strict=True):
+            if not future.done():
+                future.set_result(answer)

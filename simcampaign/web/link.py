@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import fcntl
 import hashlib
+import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import IO, Any, TypeVar
 
 import httpx
-import stamina
 
 from simcampaign.errors import (
     ABSENT,
@@ -21,12 +23,13 @@ from simcampaign.errors import (
     Problem,
     SimcampaignError,
 )
+from simcampaign.web.busy import BusyError, trying
+from simcampaign.web.lanes import Lanes
 
 PREFIX = "/solver/v1"
 PIECE = 256 * 1024
 """Bytes of a file that are read and sent at once."""
 
-TRIES = 8
 TIMEOUT = httpx.Timeout(60.0, connect=10.0)
 _BUSY = frozenset({408, 425, 429, 500, 502, 503, 504})
 
@@ -35,8 +38,13 @@ Told = Callable[[int], None]
 """Is called with the number of bytes that went through."""
 
 
-class BusyError(Exception):
-    """The service cannot answer just now, or the connection was cut: to be tried again."""
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Bytes on the disk: a file, or a part of one."""
+
+    path: Path
+    size: int
+    start: int = 0
 
 
 class Link:
@@ -46,10 +54,11 @@ class Link:
         """Talk to the service at ``url``; a ``transport`` in place of the network is for tests."""
         self.url = url.rstrip("/")
         headers = {"authorization": f"Bearer {token}"} if token else {}
-        limits = httpx.Limits(max_connections=40, max_keepalive_connections=20)
+        limits = httpx.Limits(max_connections=80, max_keepalive_connections=80)
         self._http = httpx.AsyncClient(
             base_url=f"{self.url}{PREFIX}", headers=headers, timeout=TIMEOUT, limits=limits, transport=transport
         )
+        self._up, self._down = Lanes(), Lanes()
 
     async def close(self) -> None:
         """Close the connections."""
@@ -67,19 +76,12 @@ class Link:
 
     async def _trying(self, once: Callable[[], Awaitable[T]]) -> T:
         try:
-            retrying = stamina.retry_context(
-                on=BusyError, attempts=TRIES, timeout=180, wait_initial=0.2, wait_max=15, wait_jitter=0.5
-            )
-            async for attempt in retrying:
-                with attempt:
-                    return await once()
+            return await trying(once)
         except BusyError as error:
             raise NetworkError(f"{self.url} does not answer: {error}", f"curl {self.url}/health") from error
-        raise AssertionError("there is at least one try")
 
-    async def upload(self, task_id: str, path: Path, offset: int, told: Told | None = None) -> dict[str, Any]:
-        """Send a file from an offset on, and go on where it was cut off; returns the task."""
-        size = path.stat().st_size
+    async def upload(self, task_id: str, source: Source, offset: int, told: Told | None = None) -> dict[str, Any]:
+        """Send bytes from an offset on, and go on where it was cut off; returns the task."""
         here = [offset]
 
         async def once() -> dict[str, Any]:
@@ -89,35 +91,71 @@ class Link:
                     return dict(task)
                 here[0] = int(task["arrived"])
             start, here[0] = here[0], -1
-            with _told_as_busy():
-                answer = await self._http.put(
-                    f"/tasks/{task_id}/simulation",
-                    params={"offset": start},
-                    content=_pieces(path, start, told),
-                    headers={"content-type": "application/octet-stream", "content-length": str(size - start)},
-                )
-                return dict(_checked(answer).json())
+            async with self._up.turn():
+                with _told_as_busy():
+                    answer = await self._http.put(
+                        f"/tasks/{task_id}/simulation",
+                        params={"offset": start},
+                        content=_pieces(source, start, told),
+                        headers={
+                            "content-type": "application/octet-stream",
+                            "content-length": str(source.size - start),
+                        },
+                    )
+                    return dict(_checked(answer).json())
 
         return await self._trying(once)
 
     async def download(self, path: str, target: Path, sha256: str, told: Told | None = None) -> None:
         """Fetch a file, go on where it was cut off, and put it in place once its checksum is right."""
-        part = target.with_name(f".{target.name}.{sha256[:16]}.part")
+        if await asyncio.to_thread(has_digest, target, sha256):
+            return
         target.parent.mkdir(parents=True, exist_ok=True)
+        with _part(target, sha256) as part:
 
-        async def once() -> None:
-            offset = part.stat().st_size if part.exists() else 0
-            headers = {"range": f"bytes={offset}-", "if-range": f'"{sha256}"'} if offset else {}
-            with _told_as_busy():
-                async with self._http.stream("GET", path, headers=headers) as answer:
-                    if answer.status_code != 416:  # else nothing is left to fetch
-                        await _take_in(answer, part, told)
-            if await asyncio.to_thread(digest, part) != sha256:
-                part.unlink()
-                raise BusyError("what arrived is not what was sent")
+            async def once() -> None:
+                offset = part.stat().st_size
+                headers = {"range": f"bytes={offset}-", "if-range": f'"{sha256}"'} if offset else {}
+                async with self._down.turn():
+                    with _told_as_busy():
+                        async with self._http.stream("GET", path, headers=headers) as answer:
+                            if answer.status_code != 416:  # else nothing is left to fetch
+                                await _take_in(answer, part, told)
+                if not await asyncio.to_thread(has_digest, part, sha256):
+                    os.truncate(part, 0)
+                    raise BusyError("what arrived is not what was sent")
 
-        await self._trying(once)
-        part.replace(target)
+            await self._trying(once)
+            part.replace(target)
+
+
+@contextlib.contextmanager
+def _part(target: Path, sha256: str) -> Iterator[Path]:
+    """Give the file of what arrived so far, for this process alone: another gets one of its own."""
+    part = target.with_name(f".{target.name}.{sha256[:16]}.part")
+    with contextlib.ExitStack() as stack:
+        file = stack.enter_context(part.open("ab"))
+        stack.callback(_remove_if_empty, part)
+        if not _is_ours(file, part):
+            part = target.with_name(f".{target.name}.{sha256[:16]}.{os.getpid()}-{id(file)}.part")
+            stack.callback(part.unlink, missing_ok=True)
+            part.touch()
+        yield part
+
+
+def _remove_if_empty(path: Path) -> None:
+    with contextlib.suppress(FileNotFoundError):
+        if not path.stat().st_size:
+            path.unlink()
+
+
+def _is_ours(file: IO[bytes], path: Path) -> bool:
+    """Lock a file that is open; False if another process has it, or has moved it by now."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except OSError:
+        return False
 
 
 async def _take_in(answer: httpx.Response, part: Path, told: Told | None) -> None:
@@ -132,10 +170,12 @@ async def _take_in(answer: httpx.Response, part: Path, told: Told | None) -> Non
                 told(len(piece))
 
 
-async def _pieces(path: Path, offset: int, told: Told | None) -> AsyncIterator[bytes]:
-    with path.open("rb") as file:
-        file.seek(offset)
-        while piece := await asyncio.to_thread(file.read, PIECE):
+async def _pieces(source: Source, offset: int, told: Told | None) -> AsyncIterator[bytes]:
+    left = source.size - offset
+    with source.path.open("rb") as file:
+        file.seek(source.start + offset)
+        while left and (piece := await asyncio.to_thread(file.read, min(PIECE, left))):
+            left -= len(piece)
             yield piece
             if told is not None:
                 told(len(piece))
@@ -145,6 +185,14 @@ def digest(path: Path) -> str:
     """Return the SHA-256 of a file in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def has_digest(path: Path, sha256: str) -> bool:
+    """Tell whether a file is there and has this checksum."""
+    try:
+        return digest(path) == sha256
+    except OSError:
+        return False
 
 
 @contextlib.contextmanager
@@ -161,8 +209,15 @@ def _checked(answer: httpx.Response) -> httpx.Response:
     if answer.is_success:
         return answer
     if answer.status_code in _BUSY:
-        raise BusyError(f"HTTP {answer.status_code}: {_text(answer)}")
+        raise BusyError(f"HTTP {answer.status_code}: {_text(answer)}", _after(answer))
     raise _error(answer)
+
+
+def _after(answer: httpx.Response) -> float | None:
+    """Return the seconds of a Retry-After; dates are not read."""
+    with contextlib.suppress(KeyError, ValueError):
+        return float(answer.headers["retry-after"])
+    return None
 
 
 def _text(answer: httpx.Response) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import TracebackType
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
 from simcampaign.web.watching import ENDS, Info
 
@@ -15,9 +15,10 @@ class Report:
 
     def __init__(self, verbose: bool) -> None:
         self._console = Console(stderr=True, quiet=not verbose)
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+        columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
         self._bar = Progress(*columns, console=self._console, disable=not verbose)
         self._infos: dict[str, Info] = {}
+        self._expected, self._done = 0, 0.0
 
     def __enter__(self) -> Report:
         self._bar.start()
@@ -32,8 +33,19 @@ class Report:
             real = sum(each["real"] or 0.0 for each in infos)
             self._console.print(f"estimated at most {estimated:.6g} credits, real {real:.6g}", highlight=False)
 
+    def expect(self, count: int) -> None:
+        """Hear how many tasks there will be."""
+        self._bar.update(self._row, total=count)
+        self._expected = count
+
     def told(self, info: Info) -> None:
         """Hear how a task is now."""
-        self._infos[info["id"]] = info
-        over = sum(each["status"] in ENDS for each in self._infos.values())
-        self._bar.update(self._row, total=len(self._infos), completed=over)
+        before = self._infos.get(info["name"])
+        self._infos[info["name"]] = info
+        self._done += _part(info) - (0.0 if before is None else _part(before))
+        self._bar.update(self._row, total=max(self._expected, len(self._infos)), completed=self._done)
+
+
+def _part(info: Info) -> float:
+    """Return which part of a task is done."""
+    return 1.0 if info["status"] in ENDS else (info.get("percent") or 0.0) / 100

@@ -54,6 +54,9 @@ class Fault:
     change: Callable[[dict[str, Any]], dict[str, Any]] | None = None
     """What is made of the answer's JSON."""
 
+    most: int | None = None
+    """Bytes of the answer that arrive before the connection is reset; None for all, and no reset."""
+
     garbage: bool = False
     """Whether the answer is no JSON."""
 
@@ -74,6 +77,9 @@ class Proxy:
     def __init__(self, upstream_port: int) -> None:
         self.counts: Counter[str] = Counter()
         """Requests per call, as clients sent them."""
+
+        self.sent: Counter[str] = Counter()
+        """Bytes of answers per call, heads and all, as they were sent to clients."""
 
         self.hidden: set[str] = set()
         """Job ids that the service has forgotten."""
@@ -120,35 +126,38 @@ class Proxy:
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             request = await asyncio.wait_for(_read(reader), READ_SECONDS)
-            answer = await self._answer(request)
-            if answer is None:
-                _reset(writer)
-                return
+            answer, whole = await self._answer(request)
+            self.sent[request.call] += len(answer)
             writer.write(answer)
             await writer.drain()
+            if not whole:
+                await asyncio.sleep(0.2 if answer else 0)  # what was sent would be dropped at the other end, too
+                _reset(writer)
         except (ConnectionError, asyncio.IncompleteReadError, TimeoutError):
             pass  # the client went away
         finally:
             writer.close()
 
-    async def _answer(self, request: Request) -> bytes | None:
-        """Return what the client is sent, or None if its connection is to be reset."""
+    async def _answer(self, request: Request) -> tuple[bytes, bool]:
+        """Return what the client is sent, and whether that is all: else its connection is to be reset."""
         call = request.call
         self.counts[call] += 1
         fault = self._faults[call].popleft() if self._faults[call] else self._always.get(call, Fault())
         if fault.status:
-            return _error(fault.status)
+            return _error(fault.status), True
         answer = b""
         for _ in range(fault.copies):
             answer = await self._deliver(request)
         await asyncio.sleep(fault.seconds)
         if fault.cut:
-            return None
+            return b"", False
+        if fault.most is not None:
+            return answer[: fault.most], False
         if fault.garbage:
-            return _response(200, b"<html>Welcome to the hotel's network</html>")
+            return _response(200, b"<html>Welcome to the hotel's network</html>"), True
         if self.hidden and call in {"describejobs", "listjobs"}:
             answer = _changed(answer, self._hide)
-        return _changed(answer, fault.change) if fault.change else answer
+        return (_changed(answer, fault.change) if fault.change else answer), True
 
     def _hide(self, answer: dict[str, Any]) -> dict[str, Any]:
         return {

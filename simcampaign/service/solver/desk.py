@@ -35,6 +35,7 @@ CHANGED = "task_changed"
 
 INPUT, RESULT = "simulation.hdf5", "result.hdf5"
 _ENDS = frozenset({"job_completed", "job_cancelled"})
+_ID_LENGTH = len("task-") + 16
 
 
 class Wanted(Protocol):
@@ -376,6 +377,11 @@ class Desk:
         except (SimcampaignError, OSError, ValueError, KeyError) as error:
             values = {"state": TaskState.UNSAVED, "message": f"its result cannot be had: {error}"}
         self._book.write(lambda connection: (None, [self._changed(connection, row.id, **values)])).result()
+
+
+def task_of(job_id: str) -> str:
+    """Return the task that a job of a solver is a try of, or the task itself."""
+    return job_id[:_ID_LENGTH]
 
 
 def refuse_size(size: int, most: int) -> None:

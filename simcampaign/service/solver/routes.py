@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import codecs
 import re
-from collections.abc import Sequence
+from collections.abc import Container, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,10 +17,10 @@ from starlette.concurrency import run_in_threadpool
 from simcampaign import __version__
 from simcampaign.errors import ConflictError
 from simcampaign.service import wire
-from simcampaign.service.news import News
+from simcampaign.service.news import News, rings
 from simcampaign.service.routes.asking import REFUSALS, Asking, Serving, need
 from simcampaign.service.solver.asking import Solving, find, only_of, user_of
-from simcampaign.service.solver.desk import Desk, Task, refuse_size
+from simcampaign.service.solver.desk import Desk, Task, refuse_size, task_of
 
 router = APIRouter(prefix="/solver/v1", tags=["solver"], responses=REFUSALS)
 
@@ -90,6 +90,11 @@ class Seen(BaseModel):
     """Seconds to wait for something new."""
 
 
+def _seen(task: Task) -> str:
+    """Return what tells a client whether a task has changed."""
+    return f"{task.status} {task.row.attempt}"
+
+
 def told(desk: Desk, task: Task) -> dict[str, Any]:
     """Return what clients are told of a task."""
     row, job = task.row, task.job
@@ -101,7 +106,7 @@ def told(desk: Desk, task: Task) -> dict[str, Any]:
         "user": row.user,
         "status": task.status,
         "message": task.message,
-        "seen": f"{task.status} {row.attempt}",
+        "seen": _seen(task),
         "attempt": row.attempt,
         "type": row.type or None,
         "created": wire.moment(row.created),
@@ -126,8 +131,16 @@ def _told(desk: Desk, tasks: Sequence[Task]) -> dict[str, Any]:
 @router.get("/about")
 def get_solver(service: Serving, identity: Asking, desk: Solving) -> dict[str, Any]:
     """Return what this solver is."""
+    from simcampaign import solver  # noqa: PLC0415 - heavy
+
     limits = {"file_bytes": desk.config.max_file_bytes, "tasks": MOST_TASKS, "wait": LONGEST_WAIT}
-    return {"version": __version__, "user": user_of(service, identity), "site": desk.config.site, "limits": limits}
+    return {
+        "version": __version__,
+        "solver": solver.version(),
+        "user": user_of(service, identity),
+        "site": desk.config.site,
+        "limits": limits,
+    }
 
 
 @router.post("/tasks")
@@ -216,7 +229,10 @@ def start(body: Starts, service: Serving, identity: Asking, desk: Solving) -> di
 
 @router.post("/status")
 async def get_states(body: Seen, request: Request, service: Serving, identity: Asking, desk: Solving) -> dict[str, Any]:
-    """Return those of the tasks that are no longer as they were seen; waits for one, if asked to."""
+    """Return those of the tasks that are no longer as they were seen; waits for one, if asked to.
+
+    ``missing`` are those that are not there.
+    """
     news: News = request.app.state.news
     only, bell = only_of(service, identity), news.bell()
     loop = asyncio.get_running_loop()
@@ -224,18 +240,38 @@ async def get_states(body: Seen, request: Request, service: Serving, identity: A
     try:
         while True:
             bell.clear()
-            tasks = await run_in_threadpool(find, desk, only, list(body.tasks))
-            changed = [each for each in tasks if body.tasks[each.row.id] != f"{each.status} {each.row.attempt}"]
+            heard = await run_in_threadpool(service.book.last_event)
+            changed, missing = await run_in_threadpool(_news_of, desk, only, body.tasks)
             left = deadline - loop.time()
-            if changed or left <= 0 or news.ended:
-                return await run_in_threadpool(_told, desk, changed)
-            try:
-                await asyncio.wait_for(bell.wait(), left)
-            except TimeoutError:
-                continue
-            await asyncio.sleep(GATHER_SECONDS)
+            if changed or missing or left <= 0 or news.ended:
+                return {**await run_in_threadpool(_told, desk, changed), "missing": missing}
+            if await _is_about(news, bell, heard, body.tasks, left):
+                await asyncio.sleep(GATHER_SECONDS)
     finally:
         news.hang_up(bell)
+
+
+def _news_of(desk: Desk, only: str | None, seen: Mapping[str, str]) -> tuple[list[Task], list[str]]:
+    """Return those tasks that are no longer as they were seen, and those that are not there."""
+    tasks = [each for each in desk.get(list(seen)) if only in {None, each.row.user}]
+    there = {each.row.id for each in tasks}
+    changed = [each for each in tasks if seen[each.row.id] != _seen(each)]
+    return changed, [task_id for task_id in seen if task_id not in there]
+
+
+async def _is_about(news: News, bell: asyncio.Event, heard: int, ids: Container[str], seconds: float) -> bool:
+    """Wait for an event of one of the tasks behind the event ``heard``; False if none came in that time."""
+    deadline = asyncio.get_running_loop().time() + seconds
+    while not news.ended and (left := deadline - asyncio.get_running_loop().time()) > 0:
+        events = await news.behind(heard)
+        if any(task_of(each.job_id) in ids for each in events):
+            return True
+        if events:
+            heard = events[-1].seq
+            continue
+        if await rings(bell, left):
+            bell.clear()
+    return False
 
 
 @router.post("/abort")

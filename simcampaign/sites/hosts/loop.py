@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Coroutine
+from concurrent.futures import Future
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -21,12 +22,16 @@ class LoopThread:
 
     def call(self, work: Coroutine[Any, Any, T]) -> T:
         """Wait for the coroutine and return what it returns; an interrupted wait cancels it."""
-        future = asyncio.run_coroutine_threadsafe(work, self._loop)
+        future = self.begin(work)
         try:
             return future.result()
         except BaseException:
             future.cancel()
             raise
+
+    def begin(self, work: Coroutine[Any, Any, T]) -> Future[T]:
+        """Set the coroutine off and return at once."""
+        return asyncio.run_coroutine_threadsafe(work, self._loop)
 
     def stop(self, last: Coroutine[Any, Any, None]) -> None:
         """Cancel what is under way, run ``last``, then end the thread."""

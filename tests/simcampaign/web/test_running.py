@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -12,38 +10,23 @@ import pytest
 
 from simcampaign import solver, web
 from simcampaign.errors import ConfigError, ConflictError, LocationError
-from tests.simcampaign.service.server import Server, running
+from tests.simcampaign.service.server import Server
+from tests.simcampaign.web.things import warm, waveguide
 
 API = "/solver/v1"
-
-
-@pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    before = os.environ.get("SIMCAMPAIGN_SOLVER_URL")
-    with running(tmp_path_factory.mktemp("web") / "home", "", "--solver") as server:
-        os.environ["SIMCAMPAIGN_SOLVER_URL"] = str(server.http.base_url)
-        yield server
-    if before is None:
-        del os.environ["SIMCAMPAIGN_SOLVER_URL"]
-    else:
-        os.environ["SIMCAMPAIGN_SOLVER_URL"] = before
-
-
-def waveguide(width: float) -> solver.ModeSolver:
-    core = solver.Rectangle(x=(-width / 2, width / 2), y=(-0.11, 0.11), medium={"index": 3.476})
-    space = {"x": (-1.2, 1.2), "y": (-1.0, 1.0), "cell": 0.2}
-    return solver.ModeSolver(**space, background={"index": 1.444}, rectangles=[core], frequencies=[193.4e12])
 
 
 def test_a_nested_shape_comes_back_as_it_was_and_the_same_simulation_is_solved_once(
     service: Server, tmp_path: Path
 ) -> None:
-    data = web.run({"a": [waveguide(0.4)], "b": (waveguide(0.4),)}, "nested", tmp_path, "shapes", verbose=False)
+    data = web.run(
+        {"a": [waveguide(0.4)], "b": (waveguide(0.4),)}, "nested", tmp_path / "data", "shapes", verbose=False
+    )
     assert isinstance(data["a"], list)
     assert isinstance(data["b"], tuple)
     assert data["a"][0] == data["b"][0]
     assert len(web.get_tasks(folder="shapes")) == 1
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["nested_a_0.hdf5", "nested_b_0.hdf5"]
+    assert sorted(path.name for path in (tmp_path / "data").iterdir()) == ["nested_a_0.hdf5", "nested_b_0.hdf5"]
 
 
 def test_a_budget_below_the_estimate_starts_nothing(service: Server, tmp_path: Path) -> None:
@@ -68,11 +51,8 @@ def test_the_steps_alone_quote_start_load_and_forget_a_task(service: Server, tmp
 
 
 def test_a_reference_gets_the_result_of_a_task_that_is_not_done_yet(service: Server, tmp_path: Path) -> None:
-    metal = {"conductivity": 100.0}
-    space = {"x": (-1.2, 1.2), "y": (-1.0, 1.0), "cell": 0.2}
-    walls = dict.fromkeys(("x_min", "x_max", "y_min", "y_max"), 300.0)
-    heat = web.upload(solver.HeatConduction(**space, background=metal, walls=walls), "heat")
-    light = waveguide(0.5).model_copy(update={"temperature": solver.Reference(task_id=heat, name="temperature")})
+    heat = web.upload(warm(100.0), "heat")
+    light = waveguide(0.5).model_copy(update={"temperature": web.ref(heat)["temperature"]})
     task = web.upload(light, "light")
     web.start(heat)
     web.start(task)
