@@ -169,6 +169,12 @@ def in_state(connection: sa.Connection, state: TaskState) -> list[TaskRow]:
     return [TaskRow.of(row) for row in connection.execute(query).mappings()]
 
 
+def with_parents(connection: sa.Connection, state: TaskState) -> list[TaskRow]:
+    """Return the tasks in a state that refer to results of others."""
+    query = sa.select(solver_tasks).where(solver_tasks.c.state == state, solver_tasks.c.parents != "[]")
+    return [TaskRow.of(row) for row in connection.execute(query).mappings()]
+
+
 def with_content(connection: sa.Connection, user: str, sha256: str) -> list[TaskRow]:
     """Return the tasks of a user that have the same simulation."""
     query = sa.select(solver_tasks).where(solver_tasks.c.user == user, solver_tasks.c.sha256 == sha256)

@@ -8,8 +8,10 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 
+import sqlalchemy as sa
+
 from simcampaign.errors import ConfigError, Problem, SimcampaignError
-from simcampaign.ledger.queuerows import ArrayRow, Change, NewArray, NewJob, QueueRow, QueueState
+from simcampaign.ledger.queuerows import ArrayRow, Change, Event, NewArray, NewJob, QueueRow, QueueState
 from simcampaign.queueing import Queue, Waiting, hopeless_from_start
 from simcampaign.service.core.book import Book
 from simcampaign.service.core.lane import Lane
@@ -135,6 +137,28 @@ class Dispatcher:
                 with self._lock:
                     for row in done.result()[1]:
                         self._line_up(row, over)
+                self._bell.set()
+
+        written.add_done_callback(enqueue)
+        return written
+
+    def submit_with(
+        self, write: Callable[[sa.Connection, int], tuple[list[QueueRow], list[Event]]]
+    ) -> Future[list[QueueRow]]:
+        """Put jobs into the queue in a transaction that writes more beside them.
+
+        ``write`` is told how many jobs are ahead, submits its own, and returns their rows and all events; jobs that
+        wait for others are not its matter.
+        """
+        with self._lock:
+            ahead = len(self._queue) + self._coming
+        written = self.book.write(lambda connection: write(connection, ahead))
+
+        def enqueue(done: Future[list[QueueRow]]) -> None:
+            if done.exception() is None:
+                with self._lock:
+                    for row in done.result():
+                        self._line_up(row, {})
                 self._bell.set()
 
         written.add_done_callback(enqueue)
@@ -269,6 +293,10 @@ class Dispatcher:
         for job_id, cause in hopeless.items():
             self._give_up(job_id, cause)
         self._bell.set()
+
+    def give_up(self, change: Change) -> None:
+        """End a job that waits and can never start."""
+        self._write([change])
 
     def _give_up(self, job_id: str, forerunner: str) -> None:
         """Cancel a job that waited for one that did not finish well."""

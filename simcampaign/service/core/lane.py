@@ -158,6 +158,10 @@ class Lane(ABC):
         """Return how many bytes a job printed so far. Called from any thread."""
         return len(self.log(row))
 
+    def tail(self, row: QueueRow, most: int) -> bytes:
+        """Return the last bytes that a job printed so far, at most so many. Called from any thread."""
+        return self.log(row)[-most:]
+
     @abstractmethod
     def files(self, row: QueueRow) -> Mapping[str, int]:
         """Return the files in a job's folder with their sizes. Called from any thread."""

@@ -262,6 +262,10 @@ class StreamLane(Lane):
         except FileNotFoundError:
             return 0
 
+    def tail(self, row: QueueRow, most: int) -> bytes:
+        """Return the last bytes that a job printed so far; the rest of the log is not read."""
+        return self.log(row, max(0, self.log_size(row) - most), most)
+
     def _log_path(self, row: QueueRow) -> Path:
         return self.site.root / "arrays" / row.place / "out" / f"{row.place_index}.log"
 

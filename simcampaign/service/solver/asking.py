@@ -10,7 +10,8 @@ from fastapi import Depends, HTTPException
 from simcampaign.service.assembly import Service
 from simcampaign.service.routes.asking import Serving
 from simcampaign.service.security.access import Identity
-from simcampaign.service.solver.desk import Desk, Task
+from simcampaign.service.solver.desk import Desk
+from simcampaign.service.solver.task import Task
 
 
 async def _desk(service: Serving) -> Desk:

@@ -1,40 +1,31 @@
-"""The desk of the solver: it takes simulations in, quotes them, queues them, and keeps their results."""
+"""The desk of the solver: it takes simulations in, quotes them, has them started, and forgets them."""
 
 from __future__ import annotations
 
-import json
-import logging
-import queue
+import contextlib
 import secrets
-import threading
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Protocol
 
 import sqlalchemy as sa
 
-from simcampaign.errors import ConfigError, ConflictError, Problem, SimcampaignError
-from simcampaign.jobs import Resources
+from simcampaign.errors import ConfigError, ConflictError, Problem
 from simcampaign.ledger import queuebook, solvertasks
-from simcampaign.ledger.queuerows import Event, NewJob, QueueRow, QueueState
+from simcampaign.ledger.queuerows import Event
 from simcampaign.ledger.solvertasks import NewTask, TaskRow, TaskState
 from simcampaign.service.core.book import Book
 from simcampaign.service.core.dispatcher import Dispatcher
-from simcampaign.service.core.work import Work
+from simcampaign.service.solver.collector import Collector
 from simcampaign.service.solver.engines import Engines
 from simcampaign.service.solver.examiner import Finding
 from simcampaign.service.solver.files import Files
+from simcampaign.service.solver.progress import Progress, ProgressBoard
 from simcampaign.service.solver.settings import SolverConfig
+from simcampaign.service.solver.starter import Starter
+from simcampaign.service.solver.task import Task, changed, with_jobs
 
-logger = logging.getLogger("simcampaign")
-
-APPLICATION = "solver"
-CHANGED = "task_changed"
-"""The event that a task is no longer as it was, beside those of its job."""
-
-INPUT, RESULT = "simulation.hdf5", "result.hdf5"
-_ENDS = frozenset({"job_completed", "job_cancelled"})
 _ID_LENGTH = len("task-") + 16
 
 
@@ -48,41 +39,8 @@ class Wanted(Protocol):
     size: int
 
 
-@dataclass(frozen=True, slots=True)
-class Task:
-    """A task with its job, if it has one."""
-
-    row: TaskRow
-    job: QueueRow | None = None
-
-    @property
-    def status(self) -> str:
-        """Where it is: that of its job once it is started, ``saving`` until its result is in the location."""
-        if self.row.state is TaskState.SAVED:
-            return "completed"
-        if self.row.state is TaskState.UNSAVED:
-            return "failed"
-        if self.row.state is TaskState.STARTED:
-            state = QueueState.LOST if self.job is None else self.job.state
-            return "saving" if state is QueueState.COMPLETED else str(state)
-        return str(self.row.state)
-
-    @property
-    def message(self) -> str:
-        """What there is to say about it."""
-        return self.row.message or ("" if self.job is None else self.job.message)
-
-    @property
-    def startable(self) -> bool:
-        """True if it is quoted and not started, or did not end well."""
-        return self.row.state is TaskState.READY or self.status in {"failed", "cancelled", "lost"}
-
-
 class Desk:
-    """The solver of one service. Its methods wait for the disk; they are called from any thread but the event loop's.
-
-    A job whose simulation refers to results of others is held until these are in the location.
-    """
+    """The solver of one service. Its methods wait for the disk: any thread but the event loop's may call them."""
 
     def __init__(self, config: SolverConfig, folder: Path, book: Book, dispatcher: Dispatcher) -> None:
         """Keep files below ``folder``. Raises ``LocationError``."""
@@ -91,22 +49,18 @@ class Desk:
         self._book = book
         self._dispatcher = dispatcher
         self._engines = Engines(config, folder)
-        self._ended: queue.SimpleQueue[str | None] = queue.SimpleQueue()
-        self._thread = threading.Thread(target=self._collect_all, name="solver results", daemon=True)
-        book.listeners.append(self._hear)
+        self._starter = Starter(config, self._engines, self.files, dispatcher)
+        self._collector = Collector(self.files, book, dispatcher)
+        self._progress = ProgressBoard(dispatcher.lane)
 
     def start(self) -> None:
         """Take up what an earlier service left."""
-        for row in self._book.read(lambda connection: solvertasks.in_state(connection, TaskState.STARTED)):
-            self._ended.put(row.job)
         self._engines.start()
-        self._thread.start()
+        self._collector.start()
 
     def stop(self) -> None:
         """Stop; what is not collected yet is collected by the next service."""
-        self._ended.put(None)
-        if self._thread.is_alive():
-            self._thread.join()
+        self._collector.stop()
         self._engines.stop()
 
     # Looking
@@ -133,9 +87,12 @@ class Desk:
         """Return what the newest job of a task printed."""
         return b"" if task.job is None else self._dispatcher.lane(task.job.site).log(task.job, offset, most)
 
+    def progress(self, task: Task) -> Progress:
+        """Return how far a task is."""
+        return self._progress.of(task)
+
     def _with_jobs(self, rows: Sequence[TaskRow]) -> list[Task]:
-        jobs = {job.id: job for job in self._book.get_all(row.job for row in rows if row.job)}
-        return [Task(row, jobs.get(row.job)) for row in rows]
+        return self._book.read(lambda connection: with_jobs(connection, rows))
 
     # Taking in
 
@@ -183,7 +140,7 @@ class Desk:
     def examine(self, row: TaskRow) -> None:
         """Quote a simulation whose bytes are all here, for all drafts that have it. Raises ``ConflictError``."""
         self.files.complete(row.user, row.sha256, row.size)
-        finding = self._engines.examine(self.files.content(row.user, row.sha256))
+        finding = self._known_quote(row) or self._engines.examine(self.files.content(row.user, row.sha256))
 
         def write(connection: sa.Connection) -> tuple[None, list[Event]]:
             same = solvertasks.with_content(connection, row.user, row.sha256)
@@ -191,6 +148,18 @@ class Desk:
             return None, [self._quoted(connection, each, finding) for each in drafts]
 
         self._book.write(write).result()
+
+    def examine_soon(self, row: TaskRow) -> Future[None]:
+        """Examine in a thread that is there for it: whoever waits for a slow file takes no thread from others."""
+        return self._engines.soon(lambda: self.examine(row))
+
+    def _known_quote(self, row: TaskRow) -> Finding | None:
+        """Return what another task with the same simulation was found to be."""
+        same = self._book.read(lambda connection: solvertasks.with_content(connection, row.user, row.sha256))
+        known = next((each for each in same if each.type and each.estimated is not None), None)
+        if known is None:
+            return None
+        return Finding("", known.type, known.cells, known.steps, known.estimated or 0.0, known.parents)
 
     def _quoted(self, connection: sa.Connection, row: TaskRow, finding: Finding) -> Event:
         fault = finding.fault
@@ -210,87 +179,18 @@ class Desk:
                 "estimated": finding.credits,
                 "parents": list(finding.parents),
             }
-        return self._changed(connection, row.id, **values)
-
-    def _changed(self, connection: sa.Connection, task_id: str, **values: object) -> Event:
-        row = solvertasks.update(connection, task_id, **values)
-        payload = {"task_id": task_id, "state": str(row.state)}
-        return queuebook.note(connection, self._book.clock(), CHANGED, task_id, payload)
+        return changed(connection, self._book.clock(), row.id, **values)
 
     # Starting and ending
 
-    def begin(self, tasks: Sequence[Task], attempts: Sequence[int], budget: float | None, priority: int = 0) -> None:
-        """Queue tasks; one that had this attempt already is left alone, so that asking twice starts once.
+    def begin(self, wanted: Mapping[str, int], budget: float | None, priority: int = 0) -> None:
+        """Queue tasks, each as the attempt of this number; one that had it already is left alone.
 
-        Raises ``ConflictError`` for one that cannot be started, or if all together may cost more than ``budget``.
+        Raises ``ConflictError`` for one that cannot be started, or if all together may cost more than ``budget``; then
+        none was started.
         """
-        due = [(each, number) for each, number in zip(tasks, attempts, strict=True) if each.row.attempt < number]
-        for task, _ in due:
-            if not task.startable:
-                reason = task.message or "its simulation is not here yet"
-                raise ConflictError(f"task {task.row.id} is {task.status}: {reason}")
-        total = sum(task.row.estimated or 0.0 for task, _ in due)
-        if budget is not None and total > budget:
-            raise ConflictError(
-                f"{len(due)} tasks may cost {total:g} credits, more than the budget of {budget:g}; none was started",
-                "give a larger budget, or fewer or smaller simulations",
-            )
-        for task, number in due:
-            self._queue(task.row, number, priority)
-
-    def _queue(self, row: TaskRow, attempt: int, priority: int) -> None:
-        job_id = row.id if attempt == 1 else f"{row.id}-a{attempt}"
-        parents = self.get(row.parents)
-        for parent in parents:
-            if parent.row.state not in {TaskState.STARTED, TaskState.SAVED}:
-                raise ConflictError(f"task {row.id} waits for task {parent.row.id}, which is {parent.status}")
-        work = self._work(row)
-        job = NewJob(
-            id=job_id,
-            user=row.user,
-            site=self.config.site,
-            group=row.folder,
-            application=APPLICATION,
-            priority=priority,
-            held=any(each.row.state is not TaskState.SAVED for each in parents),
-            config=json.dumps({"task": row.id, "name": row.name, "type": row.type}, separators=(",", ":")),
-            work=work.text(),
-            cores=work.resources.cores,
-            memory_mb=work.resources.memory_mb or 0,
-            after_ok=tuple(each.row.job for each in parents if each.row.state is TaskState.STARTED),
-        )
-
-        def write(connection: sa.Connection) -> tuple[None, list[Event]]:
-            values = {"state": TaskState.STARTED, "message": "", "attempt": attempt, "job": job_id, "real": None}
-            return None, [self._changed(connection, row.id, **values)]
-
-        self._dispatcher.submit(job).result()
-        self._book.write(write).result()
-        self._ended.put(job_id)  # it, or its parents, may be over by now
-
-    def _work(self, row: TaskRow) -> Work:
-        engine = self._engines.of_type(row.type)
-        names = {parent: f"parent-{number}.hdf5" for number, parent in enumerate(row.parents)}
-        given = [word for parent, name in names.items() for word in ("--parent", f"{parent}={name}")]
-        threads = str(max(1, int(self.config.cores)))
-        return Work(
-            command=(*engine.solver, INPUT, RESULT, *given),
-            paths={
-                INPUT: str(self.files.content(row.user, row.sha256)),
-                **{name: str(self.files.result(parent)) for parent, name in names.items()},
-                **engine.paths,
-            },
-            environment={
-                **dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), threads),
-                **engine.environment,
-            },
-            outputs=(RESULT, f"{RESULT}.json"),
-            resources=Resources(
-                cpus=self.config.cores,
-                memory_mb=self.config.memory_mb,
-                timeout_seconds=self.config.wall_time_in_seconds,
-            ),
-        )
+        self._starter.begin(wanted, budget, priority)
+        self._collector.watch([each.row for each in self.get(list(wanted)) if each.row.state is TaskState.STARTED])
 
     def abort(self, tasks: Sequence[Task]) -> None:
         """End tasks that run or wait; others are left alone."""
@@ -299,84 +199,52 @@ class Desk:
                 self._dispatcher.cancel(task.job.id).result()
 
     def delete(self, tasks: Sequence[Task]) -> None:
-        """Forget tasks with their files. Raises ``ConflictError`` for one that runs or waits."""
-        for task in tasks:
-            if task.row.state is TaskState.STARTED and task.status not in {"failed", "cancelled", "lost"}:
-                raise ConflictError(f"task {task.row.id} is {task.status}, so it cannot be deleted", "abort it first")
-        for task in tasks:
-            row = task.row
-            if task.job is not None:
-                self._dispatcher.lane(task.job.site).remove(task.job)
-                self._book.delete(task.job.id).result()
-            self._forget(row)
+        """Forget tasks with their files, all or none.
 
-    def _forget(self, row: TaskRow) -> None:
-        def write(connection: sa.Connection) -> tuple[bool, list[Event]]:
-            solvertasks.delete(connection, row.id)
-            return bool(solvertasks.with_content(connection, row.user, row.sha256)), []
+        Raises ``ConflictError`` for one that waits or runs, or whose result another one waits for.
+        """
+        ids = [task.row.id for task in tasks]
 
-        needed = self._book.write(write).result()
-        self.files.remove_result(row.id)
-        if not needed:
+        def write(connection: sa.Connection) -> tuple[list[Task], list[Event]]:
+            found = with_jobs(connection, solvertasks.get_all(connection, ids))
+            _check_deletable(connection, found)
+            for task in found:
+                for job_id in _jobs_of(task.row):
+                    with contextlib.suppress(KeyError):
+                        queuebook.delete(connection, job_id)
+                solvertasks.delete(connection, task.row.id)
+            return found, []
+
+        jobs = self._book.get_all(job_id for task in tasks for job_id in _jobs_of(task.row))
+        for task in self._book.write(write).result():
+            self.files.remove_result(task.row.id)
+            self._forget_content(task.row)
+        for job in jobs:
+            self._dispatcher.lane(job.site).remove(job)
+
+    def _forget_content(self, row: TaskRow) -> None:
+        if not self._book.read(lambda connection: solvertasks.with_content(connection, row.user, row.sha256)):
             self.files.remove_content(row.user, row.sha256)
 
-    # Results
 
-    def _hear(self, events: Sequence[Event]) -> None:
-        for event in events:
-            if event.kind in _ENDS and event.job_id.startswith("task-"):
-                self._ended.put(event.job_id)
+def _jobs_of(row: TaskRow) -> list[str]:
+    """Return the jobs of all attempts."""
+    return [row.id if number == 1 else f"{row.id}-a{number}" for number in range(1, row.attempt + 1)]
 
-    def _collect_all(self) -> None:
-        while (job_id := self._ended.get()) is not None:
-            try:
-                self._collect(job_id)
-            except Exception:
-                logger.exception("The result of job %s was not collected", job_id)
 
-    def _collect(self, job_id: str) -> None:
-        row = self._book.read(lambda connection: solvertasks.of_job(connection, job_id))
-        if row is None or row.state is not TaskState.STARTED:
-            return
-        (task,) = self.get([row.id])
-        if task.job is None:
-            return
-        if task.job.state is QueueState.COMPLETED:
-            self._save(task.row, task.job)
-            waiting = self._book.read(lambda connection: solvertasks.in_state(connection, TaskState.STARTED))
-            for each in waiting:
-                if row.id in each.parents:
-                    self._ended.put(each.job)
-        elif task.job.state is QueueState.QUEUED and task.job.held and row.parents and self._are_saved(row.parents):
-            self._release(job_id)
-
-    def _are_saved(self, ids: Sequence[str]) -> bool:
-        return all(each.row.state is TaskState.SAVED for each in self.get(ids))
-
-    def _release(self, job_id: str) -> None:
-        try:
-            self._dispatcher.reorder(job_id, held=False).result()
-        except ConflictError:
-            logger.info("Job %s does not wait any more", job_id)
-
-    def _save(self, row: TaskRow, job: QueueRow) -> None:
-        lane = self._dispatcher.lane(job.site)
-        part = self.files.folder / "results" / f"{row.id}.fetched"
-        costs = part.with_suffix(".json")
-        try:
-            if not self.files.result(row.id).exists():
-                lane.fetch(job, {f"{RESULT}.json": costs, RESULT: part})
-            real = float(json.loads(costs.read_text(encoding="utf-8"))["credits"])
-            sha256, size = self.files.keep(row.id, part)
-            values: dict[str, object] = {
-                "state": TaskState.SAVED,
-                "real": real,
-                "result_sha256": sha256,
-                "result_size": size,
-            }
-        except (SimcampaignError, OSError, ValueError, KeyError) as error:
-            values = {"state": TaskState.UNSAVED, "message": f"its result cannot be had: {error}"}
-        self._book.write(lambda connection: (None, [self._changed(connection, row.id, **values)])).result()
+def _check_deletable(connection: sa.Connection, tasks: Sequence[Task]) -> None:
+    ids = {task.row.id for task in tasks}
+    for task in tasks:
+        if task.lives:
+            raise ConflictError(f"task {task.row.id} is {task.status}, so it cannot be deleted", "abort it first")
+    for child in with_jobs(connection, solvertasks.with_parents(connection, TaskState.STARTED)):
+        needed = ids.intersection(child.row.parents)
+        if needed and child.lives:
+            raise ConflictError(
+                f"task {child.row.id} is {child.status} and needs the result of task {min(needed)}, "
+                "so that one cannot be deleted",
+                f"abort task {child.row.id} first",
+            )
 
 
 def task_of(job_id: str) -> str:

@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 from simcampaign.errors import ConflictError
 from simcampaign.service.solver.examiner import Examiner, Finding
+from simcampaign.service.solver.pool import Pool
 from simcampaign.service.solver.settings import SolverConfig
 from simcampaign.service.tidy3d import WORKER
 
 TIDY3D = "tidy3d."
 """What the names of tidy3d's types begin with here."""
+
+WAITING = 16
+"""Threads that examine files, or wait for an examiner."""
+
+T = TypeVar("T")
 
 _GZIP = b"\x1f\x8b"
 
@@ -45,7 +54,12 @@ class Engines:
         self._tidy3d = _tidy3d(config, folder) if config.tidy3d.python else None
         threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), str(max(1, int(config.cores))))
         kept = [each for each in (self._own, self._tidy3d) if each is not None]
-        self._examiners = {each.examiner: Examiner(each.examiner, threads) for each in kept}
+        # The processes of tidy3d's meet in one place, so there is one; each of ours stands alone.
+        self._examiners = {
+            each.examiner: Pool(partial(Examiner, each.examiner, threads), None if each is self._own else 1)
+            for each in kept
+        }
+        self._threads = ThreadPoolExecutor(WAITING, "examining")
 
     def start(self) -> None:
         """Start the examiner that takes seconds until it can read, so that no client waits for that."""
@@ -54,6 +68,7 @@ class Engines:
 
     def stop(self) -> None:
         """End the examiners."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
         for each in self._examiners.values():
             each.stop()
 
@@ -65,6 +80,10 @@ class Engines:
         if engine is None:
             return Finding("it is compressed as tidy3d's are, and this service's owner named no environment of tidy3d")
         return self._examiners[engine.examiner].examine(path)
+
+    def soon(self, work: Callable[[], T]) -> Future[T]:
+        """Have ``work``, which examines a file, done in a thread kept for that: whoever waits takes no other thread."""
+        return self._threads.submit(work)
 
     def of_type(self, name: str) -> Engine:
         """Return the engine for a type of simulation. Raises ``ConflictError`` if its environment is gone."""

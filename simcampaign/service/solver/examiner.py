@@ -83,7 +83,10 @@ class Examiner:
             return Finding(**{**answer, "parents": tuple(answer.get("parents", ()))})
 
     def stop(self) -> None:
-        """End the process."""
+        """End the process, whatever it reads."""
+        process = self._process
+        if process is not None:
+            process.kill()
         with self._lock:
             self._end()
 

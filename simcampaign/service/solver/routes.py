@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import codecs
-import re
 from collections.abc import Container, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -20,7 +19,8 @@ from simcampaign.service import wire
 from simcampaign.service.news import News, rings
 from simcampaign.service.routes.asking import REFUSALS, Asking, Serving, need
 from simcampaign.service.solver.asking import Solving, find, only_of, user_of
-from simcampaign.service.solver.desk import Desk, Task, refuse_size, task_of
+from simcampaign.service.solver.desk import Desk, refuse_size, task_of
+from simcampaign.service.solver.task import Task
 
 router = APIRouter(prefix="/solver/v1", tags=["solver"], responses=REFUSALS)
 
@@ -34,7 +34,6 @@ GATHER_SECONDS = 0.02
 """News that come together are told together."""
 
 LONGEST_LOG = 2**20
-_PROGRESS = re.compile(rb"^progress ([0-9.]+) (\S+)$", re.MULTILINE)
 
 TaskId = Annotated[str, Field(max_length=100, pattern=r"^task-[0-9a-f]{16}$")]
 Name = Annotated[str, Field(max_length=120, pattern=r"^[^\x00-\x1f\x7f]*$")]
@@ -98,6 +97,7 @@ def _seen(task: Task) -> str:
 def told(desk: Desk, task: Task) -> dict[str, Any]:
     """Return what clients are told of a task."""
     row, job = task.row, task.job
+    progress = desk.progress(task)
     return {
         "id": row.id,
         "key": row.key,
@@ -106,6 +106,10 @@ def told(desk: Desk, task: Task) -> dict[str, Any]:
         "user": row.user,
         "status": task.status,
         "message": task.message,
+        "cause": task.cause,
+        "percent": progress.percent,
+        "field_decay": progress.field_decay,
+        "job": row.job or None,
         "seen": _seen(task),
         "attempt": row.attempt,
         "type": row.type or None,
@@ -176,7 +180,7 @@ async def upload(
         if here < row.size or part.exists():
             here = await _write(request, part, offset, row.size)
         if here == row.size:
-            await run_in_threadpool(desk.examine, row)
+            await asyncio.wrap_future(desk.examine_soon(row))
     (task,) = await run_in_threadpool(desk.get, [task_id])
     return await run_in_threadpool(told, desk, task)
 
@@ -222,8 +226,8 @@ def get_result(task_id: str, service: Serving, identity: Asking, desk: Solving) 
 def start(body: Starts, service: Serving, identity: Asking, desk: Solving) -> dict[str, Any]:
     """Start tasks. One that refers to results of others starts when these are there."""
     need(identity, "submitter")
-    tasks = find(desk, only_of(service, identity), [each.id for each in body.tasks])
-    desk.begin(tasks, [each.attempt for each in body.tasks], body.budget, body.priority)
+    find(desk, only_of(service, identity), [each.id for each in body.tasks])
+    desk.begin({each.id: each.attempt for each in body.tasks}, body.budget, body.priority)
     return _told(desk, desk.get([each.id for each in body.tasks]))
 
 
@@ -303,12 +307,13 @@ def get_task(task_id: str, service: Serving, identity: Asking, desk: Solving) ->
 def get_run(task_id: str, service: Serving, identity: Asking, desk: Solving) -> dict[str, Any]:
     """Return how far a task is: percent, and which part of the largest field energy is left."""
     (task,) = find(desk, only_of(service, identity), [task_id])
-    log = desk.log(task) if task.row.state == "started" else b""
-    found = _PROGRESS.findall(log)
-    percent, decay = (float(found[-1][0]), float(found[-1][1])) if found else (0.0, None)
-    if task.status == "completed":
-        percent = 100.0
-    return {"id": task_id, "status": task.status, "percent": percent, "field_decay": decay}
+    progress = desk.progress(task)
+    return {
+        "id": task_id,
+        "status": task.status,
+        "percent": progress.percent or 0.0,
+        "field_decay": progress.field_decay,
+    }
 
 
 @router.get("/tasks/{task_id}/log", response_class=PlainTextResponse)
