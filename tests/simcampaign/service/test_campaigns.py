@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from simcampaign.errors import ConfigError, ConflictError
+from simcampaign.service import Client
 from tests.simcampaign.service.server import FREE, Server
 from tests.support import is_idle, until
 
@@ -138,6 +140,29 @@ def test_a_campaign_is_kept_going_until_every_run_is_done(lab: Lab) -> None:
     again = lab.submit("ok more:ok third:ok", name="whole")
     assert lab.wait(again)["counts"] == {"done": 9}
     assert len(lab.started("whole")) == 9
+
+
+def test_a_client_has_a_campaign_done_looks_at_it_and_changes_it(lab: Lab) -> None:
+    told = lab.document("ok once", seeds="0-1", name="client")
+    with Client(str(lab.server.http.base_url)) as client:
+        campaign = client.submit_campaign(told["context"], told["series"], told["parameters"], key="one")
+        assert client.submit_campaign(told["context"], told["series"], told["parameters"], key="one") == campaign
+        seen = until(lambda: found if (found := client.campaign(campaign)).over else None)
+        assert (seen.status, seen.runs, seen.counts) == ("incomplete", 4, {"done": 2, "failed": 2})
+        assert {each["run"] for each in seen.failures} == {"client_once_0000", "client_once_0001"}
+        grid = client.campaign_map(campaign, seeds=1)
+        assert (list(grid.conditions), list(grid.seeds), grid.total_seeds) == (["ok", "once"], [0], 2)
+        assert [[grid.legend[at] for at in row] for row in grid.states] == [["done"], ["failed"]]
+        assert [each.id for each in client.campaigns(name="client")] == [campaign]
+        with pytest.raises(ConflictError):
+            client.pause_campaign(campaign)
+        assert client.retry_campaign(campaign) is True
+        done = until(lambda: found if (found := client.campaign(campaign)).over else None)
+        assert (done.status, done.counts) == ("complete", {"done": 4})
+        assert client.delete_campaign(campaign) is True
+        assert list(client.campaigns(name="client")) == []
+        with pytest.raises(ConfigError):
+            client.campaign(campaign)
 
 
 def test_what_fails_ends_the_campaign_and_is_tried_again_when_somebody_asks(lab: Lab) -> None:

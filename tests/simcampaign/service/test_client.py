@@ -327,40 +327,6 @@ def test_a_log_that_was_cut_goes_on_at_its_offset(monkeypatch: pytest.MonkeyPatc
     assert [request.url.params["offset"] for request in asked] == ["0", "4"]
 
 
-def test_campaigns_are_asked_for_as_the_service_has_them() -> None:
-    transport, asked = replying(
-        httpx.Response(200, json={"success": True, "campaign_id": "c", "message": "", "status": "running"}),
-        httpx.Response(200, json={"id": "c", "status": "running", "runs": 4, "counts": {"done": 1}, "jobs": {}}),
-        httpx.Response(200, json=[{"id": "c", "status": "paused"}]),
-        httpx.Response(200, json={"success": True}),
-        httpx.Response(
-            200,
-            json={
-                "conditions": ["x"],
-                "seeds": [0],
-                "total_conditions": 1,
-                "total_seeds": 1,
-                "legend": ["done"],
-                "states": [[0]],
-            },
-        ),
-    )
-    with Client(transport=transport) as client:
-        assert client.submit_campaign("here", {"name": "s"}) == "c"
-        assert client.campaign("c").counts == {"done": 1}
-        assert [each.over for each in client.campaigns(status="paused")] == [False]
-        assert client.pause_campaign("c") is True
-        assert client.campaign_map("c", seeds=10).legend == ["done"]
-    assert [f"{request.method} {request.url.path}" for request in asked] == [
-        "POST /campaigns",
-        "GET /campaigns/c",
-        "GET /campaigns",
-        "POST /campaigns/c/pause",
-        "GET /campaigns/c/map",
-    ]
-    assert json.loads(asked[0].content) == {"context": "here", "series": {"name": "s"}}
-
-
 def test_both_clients_have_the_same_methods() -> None:
     def public(kind: type) -> dict[str, list[str]]:
         named: list[tuple[str, Callable[..., object]]] = inspect.getmembers(kind, inspect.isfunction)
