@@ -32,6 +32,7 @@ from simcampaign.service.figures import Figures
 from simcampaign.service.security.access import Access
 from simcampaign.service.settings import Settings
 from simcampaign.service.sites import sites_here, usable
+from simcampaign.service.solver.callbacks import Callbacks
 from simcampaign.service.solver.desk import Desk
 from simcampaign.sites.local import LocalSite
 from simcampaign.sites.registry import LOCAL
@@ -77,6 +78,9 @@ class Service:
         )
         self.dispatcher.others_here = lambda: self.campaigns.running_here
         self.solver = self._open_solver() if settings.solver.enabled else None
+        self.callbacks = None
+        if self.solver is not None:
+            self.callbacks = Callbacks(self.book, self.solver.get, settings.solver.callback_hosts)
 
     def start(self) -> None:
         """Take up what an earlier service left, and go to work."""
@@ -86,16 +90,24 @@ class Service:
         self.campaigns.start()
         if self.solver is not None:
             self.solver.start()
+        if self.callbacks is not None:
+            self.callbacks.start()
 
     def stop(self) -> None:
         """Stop; jobs that run go on, and the next service attaches to them."""
         self.campaigns.stop()
+        if self.callbacks is not None:
+            self.callbacks.stop()
         if self.solver is not None:
             self.solver.stop()
         self.dispatcher.stop()
         self.telemetry.stop()
         self.book.close()
         self._claim.release()
+
+    def is_at_work(self) -> bool:
+        """Tell whether jobs run or wait, or campaigns go on."""
+        return bool(self.book.not_over()) or self.campaigns.is_busy
 
     def _count(self, events: Sequence[Event]) -> None:
         """Keep the newest events only; clients that were away for longer look at the jobs."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import re
 import signal
@@ -11,10 +12,12 @@ import threading
 from collections.abc import Callable
 
 import uvicorn
+from starlette.types import ASGIApp
 
 from simcampaign.errors import LocationError
 from simcampaign.service.app import make_app
 from simcampaign.service.assembly import Service
+from simcampaign.service.idle import IdleEnd, Visits
 from simcampaign.service.security.gate import LARGEST_PACKET
 from simcampaign.service.security.patience import PatientProtocol
 
@@ -89,10 +92,10 @@ class Server(uvicorn.Server):
         await super().shutdown(sockets)
 
 
-def make_server(service: Service) -> Server:
-    """Return the server of a service; ``run(sockets=[…])`` runs it."""
+def make_server(service: Service, app: ASGIApp | None = None) -> Server:
+    """Return the server of a service; ``run(sockets=[…])`` runs it. ``app`` is its application, if it is made yet."""
     config = uvicorn.Config(
-        make_app(service),
+        app or make_app(service),
         http=PatientProtocol,
         log_config=None,
         access_log=False,
@@ -116,7 +119,17 @@ def serve(service: Service, ready: Callable[[str], None]) -> None:
         service.announce(url_of(listening))
         service.start()
         ready(url_of(listening))
-        make_server(service).run(sockets=[listening])
+        visits = Visits(make_app(service))
+        server = make_server(service, visits)
+        with contextlib.ExitStack() as stack:
+            if service.settings.idle_minutes is not None:
+
+                def end() -> None:
+                    server.should_exit = True
+
+                seconds = 60 * service.settings.idle_minutes
+                stack.enter_context(IdleEnd(visits, service.is_at_work, seconds, end))
+            server.run(sockets=[listening])
     except KeyboardInterrupt:  # the server has ended its requests
         pass
     finally:

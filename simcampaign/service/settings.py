@@ -227,6 +227,9 @@ class Settings:
     max_connections: Count = 500
     """Connections at a time."""
 
+    idle_minutes: Positive | None = None
+    """The service ends by itself when no client asked, and nothing ran or waited, for so long. By default it stays."""
+
     @property
     def resource_limits(self) -> ResourceLimits:
         """The limits, as the dispatcher takes them."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import json
+import math
 import os
 import secrets
 import subprocess
@@ -15,18 +16,24 @@ from pathlib import Path
 
 import httpx
 
-from simcampaign.errors import LocationError
+from simcampaign.errors import ConfigError, LocationError, Problem
 from simcampaign.places import data_folder
 
 START_SECONDS = 120.0
 """How long a service may take to listen."""
 
+IDLE_MINUTES = 15.0
+"""Minutes after which a service that nobody needs ends, unless ``SIMCAMPAIGN_SOLVER_IDLE_MINUTES`` says otherwise."""
+
 SETTINGS = """port = 0
+idle_minutes = {idle_minutes:g}
 [limits]
 max_concurrent_jobs = {cores}
 max_cpu_percent = 100
 min_memory_gb = 0.2
 min_disk_gb = 0.2
+[solver]
+callback_hosts = ["*"]  # whoever may use this service may reach all of them without it
 """
 
 
@@ -39,8 +46,13 @@ def find_or_start() -> tuple[str, str, bool]:
     folder.mkdir(parents=True, exist_ok=True)
     with _alone(folder / "start.lock"):
         token = _token(folder / "token")
-        if (url := _announced(folder)) and _answers(url, token):
-            return url, token, False
+        deadline = time.monotonic() + START_SECONDS
+        while not _is_free(folder / "ledger.sqlite.service"):  # one runs, or is about to end
+            if (url := _announced(folder)) and _answers(url, token):
+                return url, token, False
+            if time.monotonic() > deadline:
+                raise LocationError("the solver of this machine does not answer", f"tail {folder / 'service.log'}")
+            time.sleep(0.05)
         return _start(folder), token, True
 
 
@@ -77,7 +89,8 @@ def _answers(url: str, token: str) -> bool:
 
 def _start(folder: Path) -> str:
     settings = folder / "service.toml"
-    settings.write_text(SETTINGS.format(cores=os.cpu_count() or 1), encoding="utf-8")
+    text = SETTINGS.format(cores=os.cpu_count() or 1, idle_minutes=_idle_minutes())
+    settings.write_text(text, encoding="utf-8")
     command = [sys.executable, "-m", "simcampaign.service", "--solver", "--json", "--config", str(settings)]
     command += ["--ledger", f"sqlite:///{folder / 'ledger.sqlite'}", "--token-file", str(folder / "token")]
     announced, log = folder / "service.out", folder / "service.log"
@@ -90,3 +103,24 @@ def _start(folder: Path) -> str:
             raise LocationError("the solver of this machine did not start", f"tail {log}")
         time.sleep(0.02)
     return url
+
+
+def _is_free(claim: Path) -> bool:
+    """Tell whether no service has the ledger that goes with a file."""
+    with claim.open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
+
+
+def _idle_minutes() -> float:
+    given = os.environ.get("SIMCAMPAIGN_SOLVER_IDLE_MINUTES")
+    if not given:
+        return IDLE_MINUTES
+    with contextlib.suppress(ValueError):
+        if 0 < (minutes := float(given)) < math.inf:
+            return minutes
+    problem = Problem("SIMCAMPAIGN_SOLVER_IDLE_MINUTES", given, "must be a number of minutes above 0")
+    raise ConfigError([problem], "unset SIMCAMPAIGN_SOLVER_IDLE_MINUTES")

@@ -125,6 +125,12 @@ class Keeper:
         self.poke(campaign_id)
 
     @property
+    def is_busy(self) -> bool:
+        """Whether a campaign goes on; those that are paused wait for a person."""
+        going = frozenset({CampaignStatus.RUNNING})
+        return bool(self._book.read(lambda connection: campaignbook.listed(connection, statuses=going)))
+
+    @property
     def running_here(self) -> int:
         """Jobs of campaigns that run on this host, as far as is known."""
         with self._changed:

@@ -49,6 +49,8 @@ class NewTask(BaseModel):
     folder: Name = "default"
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
     size: Annotated[StrictInt, Field(ge=1, le=2**62)]
+    callback: Annotated[str, Field(max_length=2000, pattern=r"^[\x21-\x7e]*$")] = ""
+    """URL that is told, by a POST with JSON, that the task is over; its host must be one that the owner has named."""
 
 
 class NewTasks(BaseModel):
@@ -153,7 +155,12 @@ def create_tasks(body: NewTasks, service: Serving, identity: Asking, desk: Solvi
     need(identity, "submitter")
     for each in body.tasks:
         refuse_size(each.size, desk.config.max_file_bytes)
-    return _told(desk, desk.create(user_of(service, identity), body.tasks))
+    assert service.callbacks is not None  # noqa: S101 - a solver has them
+    urls = {each.key: each.callback for each in body.tasks if each.callback}
+    service.callbacks.check(urls.values())
+    made = desk.create(user_of(service, identity), body.tasks)
+    service.callbacks.add({task.row.id: urls[task.row.key] for task in made if task.row.key in urls})
+    return _told(desk, made)
 
 
 @router.put("/tasks/{task_id}/simulation")

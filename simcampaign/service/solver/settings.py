@@ -65,6 +65,9 @@ class SolverConfig:
     wall_time_in_seconds: Positive | None = None
     """Longest time of a simulation."""
 
+    callback_hosts: list[str] = field(default_factory=list)
+    """Hosts, each NAME or NAME:PORT, that clients may have told that a task is over; "*" for any. By default none."""
+
     max_file_bytes: Count = 2**30
     """Largest file of a simulation."""
 

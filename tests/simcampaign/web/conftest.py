@@ -15,7 +15,7 @@ from tests.simcampaign.service.server import Server, running
 @pytest.fixture(scope="module")
 def solving(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A service that solves."""
-    settings = ""
+    settings = '[solver]\ncallback_hosts = ["127.0.0.1"]\n'
     with running(tmp_path_factory.mktemp("web") / "home", settings, "--solver") as server:
         yield server
 
