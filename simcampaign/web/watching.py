@@ -13,8 +13,11 @@ from simcampaign.web.link import Link
 
 logger = logging.getLogger("simcampaign")
 
-WAIT_SECONDS = 20.0
-"""How long the service holds a request until something happens."""
+WAIT_SECONDS = 2.0, 20.0
+"""How long the service holds a request until something happens: for few tasks, so that their progress is told, and at
+most."""
+
+WAIT_PER_TASK = 0.02
 
 GATHER_SECONDS = 0.02
 """Tasks that are waited for within this time are asked after together."""
@@ -116,8 +119,9 @@ class Watch:
             self._rounds.discard(mine)
 
     async def _ask(self, ids: list[str]) -> None:
-        body = {"tasks": {task_id: self._tasks[task_id].seen for task_id in ids}, "wait": WAIT_SECONDS}
-        answer = (await self._link.ask("POST", "/status", json=body, patience=WAIT_SECONDS)).json()
+        wait = min(WAIT_SECONDS[0] + WAIT_PER_TASK * len(ids), WAIT_SECONDS[1])
+        body = {"tasks": {task_id: self._tasks[task_id].seen for task_id in ids}, "wait": wait}
+        answer = (await self._link.ask("POST", "/status", json=body, patience=wait)).json()
         for info in answer["tasks"]:
             self._take(info)
         for task_id in answer["missing"]:

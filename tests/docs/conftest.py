@@ -83,5 +83,6 @@ def reader(tmp_path: Path, docs_prefect_api: str) -> tuple[Path, dict[str, str]]
         "PREFECT_HOME": str(tmp_path / "home" / "prefect"),
         "PREFECT_API_URL": docs_prefect_api,
         "COLUMNS": "100",
+        "SIMCAMPAIGN_SOLVER_IDLE_MINUTES": "0.5",  # of the solver that the page on `web` starts
     }
     return project, environment

@@ -25,7 +25,7 @@ from simcampaign.service.solver.task import Task
 
 logger = logging.getLogger("simcampaign")
 
-TRIES = 8
+TRIES = 9
 FIRST_PAUSE = 1.0
 """Seconds before the second try; each pause is three times the one before."""
 

@@ -91,9 +91,10 @@ class Seen(BaseModel):
     """Seconds to wait for something new."""
 
 
-def _seen(task: Task) -> str:
-    """Return what tells a client whether a task has changed."""
-    return f"{task.status} {task.row.attempt}"
+def _seen(desk: Desk, task: Task) -> str:
+    """Return what tells a client whether a task has changed; its progress counts in whole percent."""
+    percent = desk.progress(task).percent
+    return f"{task.status} {task.row.attempt}{'' if percent is None else f' {percent:.0f}'}"
 
 
 def told(desk: Desk, task: Task) -> dict[str, Any]:
@@ -112,7 +113,7 @@ def told(desk: Desk, task: Task) -> dict[str, Any]:
         "percent": progress.percent,
         "field_decay": progress.field_decay,
         "job": row.job or None,
-        "seen": _seen(task),
+        "seen": _seen(desk, task),
         "attempt": row.attempt,
         "type": row.type or None,
         "created": wire.moment(row.created),
@@ -266,7 +267,7 @@ def _news_of(desk: Desk, only: str | None, seen: Mapping[str, str]) -> tuple[lis
     """Return those tasks that are no longer as they were seen, and those that are not there."""
     tasks = [each for each in desk.get(list(seen)) if only in {None, each.row.user}]
     there = {each.row.id for each in tasks}
-    changed = [each for each in tasks if seen[each.row.id] != _seen(each)]
+    changed = [each for each in tasks if seen[each.row.id] != _seen(desk, each)]
     return changed, [task_id for task_id in seen if task_id not in there]
 
 
