@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import re
 import signal
 import socket
 import sys
@@ -20,8 +19,8 @@ from simcampaign.service.assembly import Service
 from simcampaign.service.idle import IdleEnd, Visits
 from simcampaign.service.security.gate import LARGEST_PACKET
 from simcampaign.service.security.patience import PatientProtocol
+from simcampaign.service.wire import escaped
 
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029]")
 GRACE_SECONDS = 5
 """How long requests that are under way are waited for."""
 
@@ -32,11 +31,6 @@ class PlainLines(logging.Formatter):
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
         """Escape control characters of the message; a traceback below it keeps its lines."""
         return escaped(super().formatMessage(record)).replace("\n", "\\n")
-
-
-def escaped(text: str) -> str:
-    """Return text with its control characters, but for ends of lines and tabs, as escapes."""
-    return _CONTROL.sub(lambda match: f"\\x{ord(match[0]):02x}", text)
 
 
 def log_to_stderr(level: int = logging.INFO) -> None:

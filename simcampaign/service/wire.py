@@ -17,12 +17,17 @@ from simcampaign.service.core.dispatcher import Standing
 from simcampaign.service.core.telemetry import Sample
 
 TIMES = ("start_time", "end_time")
-_UNSHOWN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029]")
+
+
+def escaped(text: str) -> str:
+    """Return text with its control characters, but for ends of lines and tabs, as escapes."""
+    return _CONTROL.sub(lambda match: f"\\x{ord(match[0]):02x}", text)
 
 
 def printable(text: str) -> str:
-    """Return a text that commands no terminal: its control characters, but for ends of lines and tabs, as escapes."""
-    return _UNSHOWN.sub(lambda match: f"\\x{ord(match[0]):02x}", text.replace("\r\n", "\n"))
+    """Return a text that commands no terminal, with ends of lines as they are here."""
+    return escaped(text.replace("\r\n", "\n"))
 
 
 def moment(seconds: float | None) -> str | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, HTTPException, Path, Query, Response
+from fastapi import APIRouter, Path, Query, Response
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 from starlette.concurrency import run_in_threadpool
@@ -15,7 +15,7 @@ from simcampaign.ledger.queuerows import ArrayRow, QueueFilter, QueueState
 from simcampaign.service import wire
 from simcampaign.service.applications.many import LARGEST, new_array
 from simcampaign.service.assembly import Service
-from simcampaign.service.routes.asking import REFUSALS, Asking, Serving, asker, need, written
+from simcampaign.service.routes.asking import REFUSALS, Asking, Serving, asker, found, own, written
 from simcampaign.service.routes.changing import Key, Priority, again
 from simcampaign.service.routes.listing import Answers, Short
 from simcampaign.service.security.access import Identity
@@ -107,18 +107,11 @@ async def retry(array_id: ArrayPath, service: Serving, identity: Asking) -> dict
 
 
 def _find(service: Service, array_id: str, missing: str = "") -> ArrayRow:
-    try:
-        return service.book.read(lambda connection: queuearrays.get(connection, array_id))
-    except KeyError:
-        raise HTTPException(404, missing or f"Array {array_id} not found") from None
+    return found(service, queuearrays.get, "array", array_id, missing)
 
 
 def _find_own(service: Service, identity: Identity, array_id: str) -> ArrayRow:
-    need(identity, "submitter")
-    row = _find(service, array_id)
-    if not identity.owns(row.user):
-        raise HTTPException(403, f"array {array_id} is of another user")
-    return row
+    return own(service, identity, queuearrays.get, "array", array_id)
 
 
 def _shown(service: Service, rows: list[ArrayRow]) -> list[dict[str, Any]]:

@@ -3,17 +3,32 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from concurrent.futures import Future
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Protocol, TypeVar
 
+import sqlalchemy as sa
 from fastapi import Depends, HTTPException, Path, Request
 
+from simcampaign.ledger import queuebook
 from simcampaign.ledger.queuerows import QueueRow
 from simcampaign.service.applications import Asker
 from simcampaign.service.assembly import Service
 from simcampaign.service.security.access import Identity
 
 T = TypeVar("T")
+
+
+class Owned(Protocol):
+    """What belongs to a user."""
+
+    @property
+    def user(self) -> str:
+        """Whose it is."""
+        ...
+
+
+R = TypeVar("R", bound=Owned)
 
 REFUSALS: dict[int | str, dict[str, Any]] = {
     status: {"description": text, "content": {"application/json": {"schema": {"type": "object"}}}}
@@ -67,21 +82,38 @@ def asker(service: Service, identity: Identity, user: object, priority: int = 0,
     return Asker(user=name, default_user=service.user, priority=priority, key=key)
 
 
+def found(service: Service, read: Callable[[sa.Connection, str], T], what: str, name: str, missing: str = "") -> T:
+    """Return what ``read`` finds in the ledger under a name, or answer that there is none; ``what`` is its kind."""
+    try:
+        return service.book.read(lambda connection: read(connection, name))
+    except KeyError:
+        raise HTTPException(404, missing or f"{what.capitalize()} {name} not found") from None
+
+
+def own(
+    service: Service,
+    identity: Identity,
+    read: Callable[[sa.Connection, str], R],
+    what: str,
+    name: str,
+    missing: str = "",
+) -> R:
+    """Return what the one who asks may change, or answer why not."""
+    need(identity, "submitter")
+    row = found(service, read, what, name, missing)
+    if not identity.owns(row.user):
+        raise HTTPException(403, f"{what} {name} is of another user")
+    return row
+
+
 def find(service: Service, job_id: str, missing: str = "") -> QueueRow:
     """Return a job, or answer that there is none."""
-    try:
-        return service.book.get(job_id)
-    except KeyError:
-        raise HTTPException(404, missing or f"Job {job_id} not found") from None
+    return found(service, queuebook.get, "job", job_id, missing)
 
 
 def find_own(service: Service, identity: Identity, job_id: str, missing: str = "") -> QueueRow:
     """Return a job that the one who asks may change, or answer why not."""
-    need(identity, "submitter")
-    row = find(service, job_id, missing)
-    if not identity.owns(row.user):
-        raise HTTPException(403, f"job {job_id} is of another user")
-    return row
+    return own(service, identity, queuebook.get, "job", job_id, missing)
 
 
 async def written(future: Future[T]) -> T:

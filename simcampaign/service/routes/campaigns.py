@@ -6,7 +6,7 @@ import json
 from collections.abc import Collection
 from typing import Annotated, Any
 
-from fastapi import APIRouter, HTTPException, Path, Query, Response
+from fastapi import APIRouter, Path, Query, Response
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field, StrictBool
 from starlette.concurrency import run_in_threadpool
@@ -18,7 +18,7 @@ from simcampaign.service.applications.asked import new_id
 from simcampaign.service.assembly import Service
 from simcampaign.service.campaigns import standing
 from simcampaign.service.campaigns.contexts import Wanted
-from simcampaign.service.routes.asking import REFUSALS, Asking, Serving, asker, need, written
+from simcampaign.service.routes.asking import REFUSALS, Asking, Serving, asker, found, own, written
 from simcampaign.service.routes.changing import Key
 from simcampaign.service.routes.listing import Answers, Short
 from simcampaign.service.security.access import Identity
@@ -272,15 +272,8 @@ def _said(row: CampaignRow, what: str) -> dict[str, Any]:
 
 
 def _find(service: Service, campaign_id: str, missing: str = "") -> CampaignRow:
-    try:
-        return service.book.read(lambda connection: campaignbook.get(connection, campaign_id))
-    except KeyError:
-        raise HTTPException(404, missing or f"Campaign {campaign_id} not found") from None
+    return found(service, campaignbook.get, "campaign", campaign_id, missing)
 
 
 def _find_own(service: Service, identity: Identity, campaign_id: str) -> CampaignRow:
-    need(identity, "submitter")
-    row = _find(service, campaign_id)
-    if not identity.owns(row.user):
-        raise HTTPException(403, f"campaign {campaign_id} is of another user")
-    return row
+    return own(service, identity, campaignbook.get, "campaign", campaign_id)

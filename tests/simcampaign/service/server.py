@@ -83,7 +83,7 @@ class Server:
         """End it, and wait until it has ended."""
         assert self.process is not None
         self.process.send_signal(number)
-        self.process.wait(30)
+        self.process.wait(120)
         assert self.process.stdout is not None
         self.process.stdout.close()
 

@@ -17,8 +17,8 @@ import pytest
 from simcampaign.errors import ConfigError, LocationError
 from simcampaign.service.security.access import Access
 from simcampaign.service.security.pace import Pace
-from simcampaign.service.serving import escaped
 from simcampaign.service.settings import check, is_loopback
+from simcampaign.service.wire import escaped
 from tests.simcampaign.service.server import Server, running
 
 TOKENS = {"ann": "token-of-ann-0123456789", "eve": "token-of-eve-0123456789", "vic": "token-of-vic-0123456789"}

@@ -39,12 +39,6 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         server.clear()
 
 
-@pytest.fixture
-def page(browser: Browser, server: Server) -> Iterator[Page]:
-    with watched(browser, str(server.http.base_url)) as page:
-        yield page
-
-
 def settled(page: Page, view: str) -> None:
     page.goto(f"/{view}")
     expect(page.get_by_role("heading", level=1)).to_have_text(VIEWS[view])

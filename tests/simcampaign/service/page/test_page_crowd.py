@@ -7,9 +7,9 @@ import sys
 from collections.abc import Callable, Iterator
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
 
-from tests.simcampaign.service.page.browser import PATIENCE_MS, watched
+from tests.simcampaign.service.page.browser import PATIENCE_MS
 from tests.simcampaign.service.page.crowd import fill
 from tests.simcampaign.service.server import Server, running
 
@@ -43,12 +43,6 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     fill(home / "ledger.sqlite", JOBS, WAITING)
     with running(home, "allow_commands = true") as server:
         yield server
-
-
-@pytest.fixture
-def page(browser: Browser, server: Server) -> Iterator[Page]:
-    with watched(browser, str(server.http.base_url)) as page:
-        yield page
 
 
 @pytest.fixture

@@ -22,20 +22,6 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         yield server
 
 
-@pytest.fixture
-def server(shared: Server) -> Iterator[Server]:
-    yield shared
-    shared.clear()
-    for job in shared.http.get("/jobs").json():
-        shared.http.delete(f"/jobs/{job['id']}")
-
-
-@pytest.fixture
-def page(browser: Browser, server: Server) -> Iterator[Page]:
-    with watched(browser, str(server.http.base_url)) as page:
-        yield page
-
-
 def held(server: Server, *ids: str, **others: Any) -> None:
     for job_id in ids:
         server.shell("true", jobid=job_id, held=True, **others)

@@ -33,20 +33,6 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         yield server
 
 
-@pytest.fixture
-def server(shared: Server) -> Iterator[Server]:
-    yield shared
-    shared.clear()
-    for job in shared.http.get("/jobs").json():
-        shared.http.delete(f"/jobs/{job['id']}")
-
-
-@pytest.fixture
-def page(browser: Browser, server: Server) -> Iterator[Page]:
-    with watched(browser, str(server.http.base_url)) as page:
-        yield page
-
-
 def gated(server: Server, gate: Path, script: str = "true", **others: Any) -> str:
     """Submit a job that goes on when a file is there, and wait until it runs."""
     job_id = server.shell(f"until [ -e '{gate}' ]; do sleep 0.01; done; {script}", **others)
