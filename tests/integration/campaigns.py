@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import pickle
 import runpy
 import subprocess
-import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +16,10 @@ from simcampaign.layout import Layout
 from simcampaign.series import Series
 from simcampaign.sites.batch import BatchOptions, BatchSite
 from simcampaign.storage import Location
+from tests.driving import DRIVER, start_driver
 from tests.integration.proxy import Proxy
 from tests.integration.services.aws import ACCOUNT, QUEUE, REGION, Aws
 
-DRIVER = Path(__file__).parents[1] / "simcampaign" / "engine" / "drive.py"
 TEMPLATE = """\
 {% for c in conditions %}
 {{ name }} {{ c.key }} {{ c.start_seed }} {{ c.end_seed }} {{ c.do }} {{ c.x }}
@@ -94,14 +92,7 @@ class Played:
         drive["submit"](campaign, *drive["plan_and_claim"](campaign))
 
     def driver(self, campaign: Campaign) -> subprocess.Popen[str]:
-        """Start a process that runs the campaign as soon as it is sent a line; it has imported everything."""
-        file = self.root / "campaign.pickle"
-        file.write_bytes(pickle.dumps(replace(campaign)))
-        command = [sys.executable, str(DRIVER), str(file)]
-        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1)
-        assert process.stdout is not None
-        assert process.stdout.readline() == "ready\n"
-        return process
+        return start_driver(campaign, self.root)
 
     def noted(self, word: str = "start") -> list[str]:
         """The runs that really started (or ended), in the order in which they did."""

@@ -6,7 +6,6 @@ No run twice, none forgotten, and the same manifest as if nothing had happened.
 from __future__ import annotations
 
 import random
-import signal
 import threading
 import uuid
 from collections.abc import Callable
@@ -17,17 +16,19 @@ from typing import Any
 import pytest
 
 from simcampaign.engine.collect import is_settled
+from tests.driving import Kills
 
 SEEDS_OF_200_RUNS = range(20)
 
 
-class Kills:
-    """Campaigns whose driver is killed again and again."""
+class BatchKills(Kills):
+    """Campaigns of three arrays, each in a place of its own."""
+
+    early = 3.0
 
     def __init__(self, played: Any, seed: int, new_ledger: Callable[[], str], most: int = 0) -> None:
-        self.played, self.dice, self.new_ledger, self.most = played, random.Random(seed), new_ledger, most
-        self.kills = 0
-        self.in_submission = 0
+        super().__init__(seed, most)
+        self.played, self.new_ledger = played, new_ledger
 
     def campaign(self, seeds: range = SEEDS_OF_200_RUNS) -> tuple[Any, Any]:
         """A place of its own, and in it a campaign of ten conditions in three arrays."""
@@ -40,26 +41,8 @@ class Kills:
         conditions = [{"key": f"c{index}", "group": "xyz"[index % 3], "do": "nap:0.02"} for index in range(10)]
         return played, played.campaign(conditions, seeds, series={"groups": dict.fromkeys("xyz", "")})
 
-    def run(self, played: Any, campaign: Any, longest: float) -> None:
-        """Run the campaign to its end; half of the kills come early, where things are submitted.
-
-        When there were kills enough, the driver is left alone.
-        """
-        while True:
-            driver = played.driver(campaign)
-            driver.stdin.write("go\n")
-            limit = longest if self.dice.random() < 0.5 else longest / 3
-            timer = threading.Timer(self.dice.uniform(0, limit), driver.send_signal, [signal.SIGKILL])
-            if self.kills < self.most:
-                timer.start()
-            said = driver.communicate()[0]
-            timer.cancel()
-            if driver.returncode == 0:
-                assert said == "complete\n"
-                return
-            assert driver.returncode == -signal.SIGKILL
-            self.kills += 1
-            self.in_submission += len(played.submitted()) < 3
+    def is_in_submission(self, played: Any, campaign: Any) -> bool:
+        return len(played.submitted()) < 3
 
     def check(self, played: Any, campaign: Any) -> None:
         played.check_once(campaign)
@@ -75,7 +58,7 @@ def sqlite_in(folder: Path) -> Callable[[], str]:
 
 
 def test_drivers_killed_at_random_instants_submit_every_run_exactly_once(played: Any) -> None:
-    kills = Kills(played, 7, sqlite_in(played.root), most=5)
+    kills = BatchKills(played, 7, sqlite_in(played.root), most=5)
     while kills.kills < kills.most:
         place, campaign = kills.campaign(range(5))
         kills.run(place, campaign, longest=4.0)
@@ -85,7 +68,7 @@ def test_drivers_killed_at_random_instants_submit_every_run_exactly_once(played:
 @pytest.mark.faults
 @pytest.mark.timeout(1800)
 def test_drivers_killed_at_fifty_random_instants_submit_every_run_exactly_once(played: Any) -> None:
-    kills = Kills(played, 50, sqlite_in(played.root), most=50)
+    kills = BatchKills(played, 50, sqlite_in(played.root), most=50)
     while kills.kills < kills.most:
         place, campaign = kills.campaign()
         kills.run(place, campaign, longest=8.0)
@@ -110,7 +93,7 @@ def test_two_drivers_on_one_ledger_submit_every_run_exactly_once(
     played: Any, ledger: str, request: pytest.FixtureRequest
 ) -> None:
     new_ledger = request.getfixturevalue("new_postgres_ledger") if ledger == "postgres" else sqlite_in(played.root)
-    kills = Kills(played, 3, new_ledger)
+    kills = BatchKills(played, 3, new_ledger)
     place, campaign = kills.campaign(range(5))
     rivals(place, campaign, kills.dice)
     kills.check(place, campaign)
@@ -121,7 +104,7 @@ def test_two_drivers_on_one_ledger_submit_every_run_exactly_once(
 def test_drivers_killed_on_postgresql_submit_every_run_exactly_once(
     played: Any, new_postgres_ledger: Callable[[], str]
 ) -> None:
-    kills = Kills(played, 11, new_postgres_ledger, most=10)
+    kills = BatchKills(played, 11, new_postgres_ledger, most=10)
     while kills.kills < kills.most:
         place, campaign = kills.campaign()
         kills.run(place, campaign, longest=8.0)

@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-import pickle
-import random
-import signal
 import subprocess
-import sys
-import threading
 import uuid
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import replace
-from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -23,10 +17,10 @@ from simcampaign.jobs import Resources
 from simcampaign.layout import Layout
 from simcampaign.series import Series
 from simcampaign.storage import Location
+from tests.driving import Kills, start_driver
 from tests.integration.containers import Bench, bench_at, engine_of
 from tests.integration.services.busybox import BUSYBOX
 
-DRIVER = Path(__file__).parents[1] / "simcampaign" / "engine" / "drive.py"
 TEMPLATE = """\
 {% for c in conditions %}
 {{ name }} {{ c.key }} {{ c.start_seed }} {{ c.end_seed }}
@@ -45,12 +39,14 @@ done < "$0"
 """
 
 
-class Kills:
+class ContainerKills(Kills):
     """Campaigns of tiny jobs in three arrays, until there were kills enough."""
 
+    early = 4.0
+
     def __init__(self, bench: Bench, seed: int, most: int) -> None:
-        self.bench, self.dice, self.most = bench, random.Random(seed), most
-        self.drivers = self.runners = self.early = 0
+        super().__init__(seed, most)
+        self.bench, self.runners = bench, 0
         self.templates = bench.root / "templates"
         self.templates.mkdir()
         (self.templates / "toy.txt").write_text(TEMPLATE)
@@ -90,38 +86,14 @@ class Kills:
             site=self.bench.site(slots=4),
         )
 
-    def run(self, campaign: Campaign, longest: float) -> None:
-        """Run a campaign to its end; whoever is killed is the driver, its runners, or both."""
-        while True:
-            driver = self.driver(campaign)
-            limit = longest if self.dice.random() < 0.5 else longest / 4
-            timer = threading.Timer(self.dice.uniform(0, limit), self.kill, [driver, campaign])
-            if self.kills < self.most:
-                timer.start()
-            said = driver.communicate("go\n")[0]
-            timer.cancel()
-            while timer.is_alive():
-                timer.join()
-            if driver.returncode == 0:
-                assert said == "complete\n", self.journals()
-                return
-            assert driver.returncode == -signal.SIGKILL
-
     def driver(self, campaign: Campaign) -> subprocess.Popen[str]:
-        file = self.bench.root / "campaign.pickle"
-        file.write_bytes(pickle.dumps(replace(campaign)))
-        pipe = subprocess.PIPE
-        process = subprocess.Popen([sys.executable, str(DRIVER), str(file)], stdin=pipe, stdout=pipe, text=True)
-        assert process.stdout is not None
-        assert process.stdout.readline() == "ready\n"
-        return process
+        return start_driver(campaign, self.bench.root)
 
-    def kill(self, driver: subprocess.Popen[str], campaign: Campaign) -> None:
+    def strike(self, driver: subprocess.Popen[str]) -> None:
+        """Kill the driver, its runners, or both."""
         whom = self.dice.choice(["driver", "runners", "both"])
-        if whom != "runners" and driver.poll() is None:
-            self.early += not self.notes(campaign)
+        if whom != "runners":
             driver.kill()
-            self.drivers += 1
         if whom != "driver":
             for process in self.runners_at_work():
                 with suppress(psutil.NoSuchProcess):
@@ -136,7 +108,10 @@ class Kills:
                 if str(lock.parent) in process.cmdline():
                     yield process
 
-    def journals(self) -> str:
+    def is_in_submission(self, place: Any, campaign: Campaign) -> bool:
+        return not self.notes(campaign)
+
+    def story(self) -> str:
         return "\n".join(path.read_text() for path in (self.bench.root / "site" / "arrays").glob("*/journal"))
 
     def notes(self, campaign: Campaign) -> list[str]:
@@ -163,22 +138,22 @@ def bench(kind: str) -> Iterator[Bench]:
         yield bench
 
 
-def campaigns(kills: Kills, seeds: int, longest: float) -> None:
+def campaigns(kills: ContainerKills, seeds: int, longest: float) -> None:
     while kills.kills < kills.most:
         campaign = kills.campaign(seeds)
-        kills.run(campaign, longest)
+        kills.run(kills, campaign, longest)
         kills.check(campaign)
 
 
 @pytest.mark.parametrize("kind", ["docker"])
 def test_drivers_and_runners_killed_at_random_instants_start_every_run_exactly_once(bench: Bench) -> None:
-    campaigns(Kills(bench, 4, most=8), seeds=2, longest=5.0)
+    campaigns(ContainerKills(bench, 4, most=8), seeds=2, longest=5.0)
 
 
 @pytest.mark.faults
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize(("kind", "most"), [("docker", 55), ("podman", 20)])
 def test_drivers_and_runners_killed_many_times_start_every_run_exactly_once(bench: Bench, most: int) -> None:
-    kills = Kills(bench, 50, most)
+    kills = ContainerKills(bench, 50, most)
     campaigns(kills, seeds=2, longest=6.0)
     assert min(kills.drivers, kills.runners) >= most // 5

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import random
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from simcampaign.engine.collect import is_settled
 from simcampaign.jobs import JobState
 from simcampaign.sites.cluster import SlurmSite
 from simcampaign.sites.cluster.slurm import SlurmOptions
+from tests.driving import Kills
 from tests.integration.services.slurm import NoSlurm, SlurmCluster, slurm_cluster
 from tests.simcampaign.engine.conftest import Toy
 
@@ -41,13 +41,14 @@ def toy(cluster: SlurmCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     return toy  # type: ignore[no-any-return]
 
 
-class Kills:
-    """Campaigns of three arrays, whose driver is killed again and again."""
+class SlurmKills(Kills):
+    """Campaigns of three arrays."""
+
+    early = 6.0
 
     def __init__(self, toy: Any, seed: int) -> None:
-        self.toy, self.dice = toy, random.Random(seed)
-        self.kills = 0
-        self.in_submission = 0
+        super().__init__(seed)
+        self.toy = toy
 
     def campaign(self, number: int, seeds: range) -> Any:
         toy = self.toy
@@ -56,24 +57,6 @@ class Kills:
         toy.working = toy.root / f"out-{number}"
         conditions = [{"key": f"c{index}", "group": "xyz"[index % 3], "do": "nap:0.05"} for index in range(6)]
         return toy.campaign(conditions, seeds, series={"groups": dict.fromkeys("xyz", "")})
-
-    def run(self, campaign: Any, longest: float, also: Callable[[], None] = lambda: None) -> None:
-        """Run the campaign to its end; half of the kills come early, where things are submitted."""
-        while True:
-            driver = self.toy.driver(campaign)
-            driver.stdin.write("go\n")
-            limit = longest if self.dice.random() < 0.5 else longest / 6
-            timer = threading.Timer(self.dice.uniform(0, limit), driver.send_signal, [signal.SIGKILL])
-            timer.start()
-            said = driver.communicate()[0]
-            timer.cancel()
-            if driver.returncode == 0:
-                assert said == "complete\n"
-                return
-            assert driver.returncode == -signal.SIGKILL
-            self.kills += 1
-            self.in_submission += not self.toy.noted()
-            also()
 
     def check(self, campaign: Any) -> None:
         toy = self.toy
@@ -99,11 +82,11 @@ def failed(campaign: Any) -> int:
 
 
 def test_drivers_killed_at_random_instants_start_every_run_exactly_once(toy: Any) -> None:
-    kills = Kills(toy, seed=7)
+    kills = SlurmKills(toy, seed=7)
     number = 0
     while kills.kills < 3:
         campaign = kills.campaign(number, range(5))
-        kills.run(campaign, longest=4.0)
+        kills.run(toy, campaign, longest=4.0)
         kills.check(campaign)
         number += 1
 
@@ -111,11 +94,11 @@ def test_drivers_killed_at_random_instants_start_every_run_exactly_once(toy: Any
 @pytest.mark.faults
 @pytest.mark.timeout(1800)
 def test_drivers_killed_at_fifty_random_instants_start_every_run_exactly_once(toy: Any) -> None:
-    kills = Kills(toy, seed=50)
+    kills = SlurmKills(toy, seed=50)
     number = 0
     while kills.kills < 55 or kills.in_submission < 5:
         campaign = kills.campaign(number, range(10))
-        kills.run(campaign, longest=5.0)
+        kills.run(toy, campaign, longest=5.0)
         kills.check(campaign)
         number += 1
 
@@ -124,7 +107,7 @@ def test_drivers_killed_at_fifty_random_instants_start_every_run_exactly_once(to
 @pytest.mark.timeout(1800)
 def test_a_controller_that_is_down_for_a_minute_changes_no_state(toy: Any, cluster: SlurmCluster) -> None:
     """Drivers are killed meanwhile, too; new ones wait for the controller or go on by what the jobs left."""
-    kills = Kills(toy, seed=3)
+    kills = SlurmKills(toy, seed=3)
     campaign = kills.campaign(0, range(20))
     driver = toy.driver(campaign)
     driver.stdin.write("go\n")
@@ -143,5 +126,5 @@ def test_a_controller_that_is_down_for_a_minute_changes_no_state(toy: Any, clust
         timer.cancel()
         assert failed(campaign) == 0
     cluster.start_controller()
-    kills.run(campaign, longest=120.0)
+    kills.run(toy, campaign, longest=120.0)
     kills.check(campaign)

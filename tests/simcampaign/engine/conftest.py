@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import os
-import pickle
 import runpy
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +17,10 @@ from simcampaign.layout import Layout
 from simcampaign.series import Series
 from simcampaign.sites.local import LocalSite
 from simcampaign.storage import Location
+from tests.driving import DRIVER, start_driver
 from tests.support import is_idle, until
 
 MODEL = Path(__file__).parents[2] / "toy_model.py"
-DRIVER = Path(__file__).with_name("drive.py")
 TEMPLATE = """\
 {# What the model reads. #}
 {% for c in conditions %}
@@ -85,14 +83,7 @@ class Toy:
     submit = staticmethod(drive["submit"])
 
     def driver(self, campaign: Campaign, *words: str) -> subprocess.Popen[str]:
-        """Start a process that runs the campaign as soon as it is sent a line; it has imported everything."""
-        file = self.root / "campaign.pickle"
-        file.write_bytes(pickle.dumps(replace(campaign)))
-        command = [sys.executable, str(DRIVER), str(file), *words]
-        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1)
-        assert process.stdout is not None
-        assert process.stdout.readline() == "ready\n"
-        return process
+        return start_driver(campaign, self.root, *words)
 
     def noted(self, word: str = "start") -> list[str]:
         """The runs that really started (or ended), as ``KEY SEED``, in the order in which they did."""

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import random
-import signal
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -19,6 +17,7 @@ from simcampaign.engine.reconcile import reconcile
 from simcampaign.engine.submission import Jobs, array_spec, save_inputs
 from simcampaign.errors import ConflictError
 from simcampaign.ledger import ArrayState
+from tests.driving import Kills
 
 Until = Callable[[Callable[[], Any]], Any]
 
@@ -95,13 +94,12 @@ def test_engines_at_once_start_every_run_exactly_once(toy: Any) -> None:
         assert sorted(toy.noted()) == sorted(toy.noted("end"))
 
 
-class Kills:
-    """Campaigns whose driver is killed again and again."""
+class LocalKills(Kills):
+    """Campaigns on this machine, each in a place of its own."""
 
     def __init__(self, toy: Any, seed: int) -> None:
-        self.toy, self.dice = toy, random.Random(seed)
-        self.kills = 0
-        self.in_submission = 0
+        super().__init__(seed)
+        self.toy = toy
 
     def campaign(self, number: int) -> Any:
         """A campaign of 200 tiny jobs in three arrays."""
@@ -112,24 +110,6 @@ class Kills:
         toy.working = toy.root / f"out-{number}"
         conditions = [{"key": f"c{index}", "group": "xyz"[index % 3]} for index in range(10)]
         return toy.campaign(conditions, range(20), series={"groups": dict.fromkeys("xyz", "")})
-
-    def run(self, campaign: Any, longest: float, also: Callable[[], None] = lambda: None) -> None:
-        """Run the campaign to its end; half of the kills come early, where things are submitted."""
-        while True:
-            driver = self.toy.driver(campaign)
-            driver.stdin.write("go\n")
-            limit = longest if self.dice.random() < 0.5 else longest / 8
-            timer = threading.Timer(self.dice.uniform(0, limit), driver.send_signal, [signal.SIGKILL])
-            timer.start()
-            said = driver.communicate()[0]
-            timer.cancel()
-            if driver.returncode == 0:
-                assert said == "complete\n"
-                return
-            assert driver.returncode == -signal.SIGKILL
-            self.kills += 1
-            self.in_submission += not self.toy.noted()
-            also()
 
     def check(self, campaign: Any, once: bool = True) -> None:
         toy = self.toy
@@ -153,11 +133,11 @@ def replace_root(site: Any, root: Path) -> Any:
 
 
 def test_drivers_killed_at_random_instants_start_every_run_exactly_once(toy: Any) -> None:
-    kills = Kills(toy, seed=7)
+    kills = LocalKills(toy, seed=7)
     number = 0
     while kills.kills < 5:
         campaign = kills.campaign(number)
-        kills.run(campaign, longest=3.0)
+        kills.run(toy, campaign, longest=3.0)
         kills.check(campaign)
         number += 1
 
@@ -165,12 +145,12 @@ def test_drivers_killed_at_random_instants_start_every_run_exactly_once(toy: Any
 @pytest.mark.faults
 @pytest.mark.timeout(1800)
 def test_drivers_killed_at_many_random_instants_start_every_run_exactly_once(toy: Any) -> None:
-    kills = Kills(toy, seed=50)
+    kills = LocalKills(toy, seed=50)
     number = 0
     # How many kills come before the first job starts depends on the machine: go on until enough did.
     while kills.kills < 60 or kills.in_submission < 5:
         campaign = kills.campaign(number)
-        kills.run(campaign, longest=4.0)
+        kills.run(toy, campaign, longest=4.0)
         kills.check(campaign)
         number += 1
 
@@ -187,7 +167,7 @@ def runners(root: Path) -> list[psutil.Process]:
 @pytest.mark.faults
 @pytest.mark.timeout(1800)
 def test_runners_killed_at_random_instants_never_let_two_executions_of_a_run_overlap(toy: Any) -> None:
-    kills = Kills(toy, seed=9)
+    kills = LocalKills(toy, seed=9)
     killed = 0
 
     def kill_runners() -> None:
@@ -200,7 +180,7 @@ def test_runners_killed_at_random_instants_never_let_two_executions_of_a_run_ove
     number = 0
     while killed < 25:
         campaign = kills.campaign(number)
-        kills.run(campaign, longest=3.0, also=kill_runners)
+        kills.run(toy, campaign, longest=3.0, also=kill_runners)
         kills.check(campaign, once=False)
         overlaps(toy.events())
         number += 1
