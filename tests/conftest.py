@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import itertools
 import os
 import pwd
@@ -21,11 +22,38 @@ import pytest
 import sqlalchemy as sa
 from hypothesis import settings
 
+from tests.prefect_server import make_home
+
 _BUCKETS = itertools.count()
 
 # How long an example may take depends on what else the machine does.
 settings.register_profile("patient", deadline=None)
 settings.load_profile("patient")
+
+
+@pytest.fixture(scope="session")
+def once(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Callable[[Callable[[Path], None]], Path]:
+    """Has a folder made once for all processes of a test run, by the function that is given."""
+    base = tmp_path_factory.getbasetemp()
+    shared = base if worker_id == "master" else base.parent
+
+    def make(build: Callable[[Path], None]) -> Path:
+        folder = shared / build.__name__
+        with folder.with_suffix(".lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not folder.exists():
+                draft = Path(tempfile.mkdtemp(dir=shared))
+                build(draft)
+                draft.rename(folder)
+        return folder
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def prefect_home(once: Callable[[Callable[[Path], None]], Path]) -> Path:
+    """A home of Prefect's in which a server starts at once; to be copied."""
+    return once(make_home)
 
 
 @dataclass(frozen=True)

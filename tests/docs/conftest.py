@@ -4,56 +4,23 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
-import subprocess
 import sys
-import time
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from tests.prefect_server import running_server
 
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
 
 
 @pytest.fixture(scope="module")
-def docs_prefect_api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Run one Prefect server, as ``prefect server start`` does, for the tests of a module."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    home = tmp_path_factory.mktemp("prefect")
-    environment = {
-        **os.environ,
-        "PREFECT_HOME": str(home),
-        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-        "DO_NOT_TRACK": "1",
-    }
-    environment.pop("PREFECT_API_URL", None)
-    command = [str(BIN / "prefect"), "server", "start", "--host", "127.0.0.1", "--port", str(port)]
-    with (home / "server.log").open("w") as log:
-        server = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
-    try:
-        url = f"http://127.0.0.1:{port}/api"
-        deadline = time.monotonic() + 300
-        while not _answers(f"{url}/health"):
-            assert server.poll() is None, (home / "server.log").read_text()
-            assert time.monotonic() < deadline, "the Prefect server does not answer"
-            time.sleep(0.2)
-        yield url
-    finally:
-        server.terminate()
-        server.wait(60)
-
-
-def _answers(url: str) -> bool:
-    try:
-        with urllib.request.urlopen(url, timeout=5) as answer:  # noqa: S310
-            return bool(answer.status == 200)
-    except OSError:
-        return False
+def docs_prefect_api(tmp_path_factory: pytest.TempPathFactory, prefect_home: Path) -> Iterator[str]:
+    """Run one Prefect server for the tests of a module."""
+    with running_server(tmp_path_factory.mktemp("prefect"), prefect_home) as server:
+        yield server.api.url
 
 
 @pytest.fixture
