@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 DEMO   ?= demo
+# Tests wait for daemons and for jobs: two at a time keep a core busy.
+TESTERS ?= $(shell expr 2 \* $$(getconf _NPROCESSORS_ONLN))
 
 # Every command starts several times faster once Python has kept what it compiled, and the tests start thousands.
 unexport PYTHONDONTWRITEBYTECODE
@@ -40,7 +42,7 @@ demo: $(VENV)/.demo  ## A campaign of real simulations on this machine; type it 
 	$(BIN)/python -m flows.run_local_simulations configs/colony.yaml "context.working_location=$(DEMO)" "context.manifest_location=$(DEMO)"
 
 test: $(VENV)/.dev  ## The tests
-	$(BIN)/python -m pytest -n auto --dist loadfile -m "not faults" $(FLAGS)
+	$(BIN)/python -m pytest -n $(TESTERS) --dist loadfile --no-loadscope-reorder -m "not faults" $(FLAGS)
 
 test-faults: $(VENV)/.dev  ## Slow campaigns of kills and cuts
 	$(BIN)/python -m pytest -n auto --dist worksteal -m faults $(FLAGS)

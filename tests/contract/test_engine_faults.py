@@ -152,29 +152,48 @@ def test_a_site_that_is_away_for_many_looks_is_waited_for(campaigns: Campaigns) 
     assert len(campaigns.started) == 6
 
 
-def crash_points(root: Path) -> int:
+def calls_of_a_run(root: Path) -> list[str]:
     campaigns = Campaigns(root / "whole")
     counted = CrashAt(None)
     assert campaigns.run(probed(campaigns.campaign("ok once", range(2), between=counted), counted)).plan
-    return counted.passed
+    assert counted.passed > 40
+    return counted.calls
 
 
+def first_points(calls: list[str]) -> list[int]:
+    """The points at which a call comes after two others for the first time: looks at running jobs are all alike."""
+    found: dict[tuple[str, ...], int] = {}
+    for point in range(len(calls)):
+        found.setdefault(tuple(calls[max(0, point - 2) : point + 1]), point)
+    return list(found.values())
+
+
+def assert_a_crash_recovers(root: Path, point: int) -> None:
+    campaigns = Campaigns(root / f"crash-{point}")
+    crash = CrashAt(point)
+    campaigns.try_to_run(probed(campaigns.campaign("ok once", range(2), between=crash), crash))
+    for _ in range(3):
+        campaign = campaigns.campaign("ok once", range(2))
+        if campaigns.try_to_run(campaign):
+            break
+    where = f"after {crash.calls[-3:]}, at point {point}"
+    assert campaigns.wrong == [], where
+    check_complete(campaigns, campaign)
+    assert len(campaigns.started) == 6, where
+
+
+def test_a_crash_between_calls_that_follow_each_other_recovers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SIMCAMPAIGN_HOME", str(tmp_path / "home"))
+    for point in first_points(calls_of_a_run(tmp_path)):
+        assert_a_crash_recovers(tmp_path, point)
+
+
+@pytest.mark.faults
+@pytest.mark.timeout(1800)
 def test_a_crash_between_any_two_calls_recovers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SIMCAMPAIGN_HOME", str(tmp_path / "home"))
-    points = crash_points(tmp_path)
-    assert points > 40
-    for point in range(points):
-        campaigns = Campaigns(tmp_path / f"crash-{point}")
-        crash = CrashAt(point)
-        campaigns.try_to_run(probed(campaigns.campaign("ok once", range(2), between=crash), crash))
-        for _ in range(3):
-            campaign = campaigns.campaign("ok once", range(2))
-            if campaigns.try_to_run(campaign):
-                break
-        where = f"after {crash.calls[-3:]}, {point} of {points}"
-        assert campaigns.wrong == [], where
-        check_complete(campaigns, campaign)
-        assert len(campaigns.started) == 6, where
+    for point in range(len(calls_of_a_run(tmp_path))):
+        assert_a_crash_recovers(tmp_path, point)
 
 
 def test_a_site_that_starts_what_it_said_it_never_had_is_seen_to_break_the_contract(tmp_path: Path) -> None:
