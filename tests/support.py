@@ -11,15 +11,20 @@ from typing import TypeVar
 from simcampaign.sites.background import take_lock
 
 T = TypeVar("T")
-PATIENCE = 60.0
+PATIENCE = 240.0
+"""Seconds; enough for a command on a machine that many share."""
 
 
 def until(look: Callable[[], T], patience: float = PATIENCE) -> T:
-    """Look again and again until there is something to see, and return it."""
-    deadline = time.monotonic() + patience
+    """Look again and again until there is something to see, and return it.
+
+    The longer it takes, the rarer are the looks: many ask a server, which does the work that is waited for.
+    """
+    began = time.monotonic()
     while not (seen := look()):
-        assert time.monotonic() < deadline, f"waited {patience:.0f} s in vain"
-        time.sleep(0.01)
+        waited = time.monotonic() - began
+        assert waited < patience, f"waited {patience:.0f} s in vain"
+        time.sleep(min(max(0.01, waited / 20), 0.5))
     return seen
 
 

@@ -15,7 +15,7 @@ import os
 import sys
 import time
 
-PATIENCE = 100.0
+PATIENCE = 300.0
 
 
 def note(path, *words):

@@ -14,10 +14,9 @@ from typing import Any
 import pytest
 
 from tests.prefect_server import Api, Server, running_server
-from tests.support import is_idle, until
+from tests.support import PATIENCE, is_idle, until
 
 ROOT = Path(__file__).parents[2]
-PATIENCE = 240.0
 TEMPLATE = """\
 {% for c in conditions %}
 {{ name }} {{ c.key }} {{ c.start_seed }} {{ c.end_seed }} {{ c.do }} {{ c.x }}

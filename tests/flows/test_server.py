@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from tests.support import until
+from tests.support import PATIENCE, until
 
 GROUPS = {"groups": {"first": "", "second": ""}}
 
@@ -93,7 +93,7 @@ def test_a_flow_that_is_killed_leaves_its_jobs_and_the_next_one_attaches(place: 
     second = place.start("toy.yaml", "--json")
     until(lambda: api.flow_run(name)["id"] != killed["id"])
     place.let_go()
-    out, err = second.communicate(timeout=60)
+    out, err = second.communicate(timeout=PATIENCE)
     assert second.returncode == 0, err
     outcome = json.loads(out)
     assert (outcome["counts"], outcome["submitted"]) == ({"done": 6}, 0)
@@ -165,7 +165,7 @@ def test_ctrl_c_once_leaves_the_jobs_running_and_cancelling_in_prefect_cancels_t
     flow_run = api.flow_run(name)
     until(lambda: "poll" in " ".join(api.task_runs(flow_run)))
     api.post(f"flow_runs/{flow_run['id']}/set_state", state={"type": "CANCELLING"})
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 1, err
     assert "the jobs that have not ended are terminated" in err
     assert "3 of 6 runs done; 3 missing" in out

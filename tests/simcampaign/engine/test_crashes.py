@@ -88,7 +88,8 @@ def test_engines_at_once_start_every_run_exactly_once(toy: Any) -> None:
             time.sleep(dice.uniform(0, 0.2))
         said = [driver.communicate()[0] for driver in drivers]
         assert [driver.returncode for driver in drivers] == [0, 0]
-        assert said[0] == "complete\n", "each watches what the other submitted, too"
+        # Runs that the other has claimed but not submitted yet are left to it, and are in flight at the end.
+        assert "complete\n" in said, "whoever claimed the runs that both want watches them to their end"
         assert len(toy.noted()) == len(set(toy.noted())) == (18 if place else 12), notes
         assert all(is_settled(campaign) for campaign in campaigns)
         assert sorted(toy.noted()) == sorted(toy.noted("end"))
