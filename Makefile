@@ -9,7 +9,7 @@ TESTERS ?= $(shell expr 2 \* $$(getconf _NPROCESSORS_ONLN))
 # Every command starts several times faster once Python has kept what it compiled, and the tests start thousands.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo test test-faults lint bench docs site reference constraints clean
+.PHONY: help demo test test-faults test-tidy3d lint bench docs site reference constraints clean
 
 help:  ## What can be typed
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -42,10 +42,13 @@ demo: $(VENV)/.demo  ## A campaign of real simulations on this machine; type it 
 	$(BIN)/python -m flows.run_local_simulations configs/colony.yaml "context.working_location=$(DEMO)" "context.manifest_location=$(DEMO)"
 
 test: $(VENV)/.dev  ## The tests
-	$(BIN)/python -m pytest -n $(TESTERS) --dist loadfile --no-loadscope-reorder -m "not faults" $(FLAGS)
+	$(BIN)/python -m pytest -n $(TESTERS) --dist loadfile --no-loadscope-reorder -m "not faults and not tidy3d" $(FLAGS)
 
 test-faults: $(VENV)/.dev  ## Slow campaigns of kills and cuts
 	$(BIN)/python -m pytest -n auto --dist worksteal -m faults $(FLAGS)
+
+test-tidy3d: $(VENV)/.dev  ## Tidy3D's own client against the solver service; installs it apart, once
+	$(BIN)/python -m pytest -m tidy3d $(FLAGS) tests/integration
 
 lint: $(VENV)/.dev  ## Style and types
 	$(BIN)/ruff check .
@@ -74,6 +77,7 @@ constraints: $(VENV)/.dev  ## Pin names, versions and hashes again
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate requirements/uv.in -o requirements/uv.txt
 	$(BIN)/uv pip compile -q --universal --no-deps --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate requirements/peers.in -o requirements/peers.txt
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate requirements/pyedb.in -o requirements/pyedb.txt
+	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate requirements/tidy3d.in -o requirements/tidy3d.txt
 
 clean:  ## Remove the virtual environment and the demo's results
 	rm -rf $(VENV) "$(DEMO)"

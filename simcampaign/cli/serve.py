@@ -32,6 +32,9 @@ def serve(options: argparse.Namespace) -> int:
     )
     if options.solver:
         settings = replace(settings, solver=replace(settings.solver, enabled=True))
+    if options.tidy3d:
+        tidy3d = replace(settings.solver.tidy3d, enabled=True)
+        settings = replace(settings, solver=replace(settings.solver, tidy3d=tidy3d))
     service = Service(settings)
 
     def ready(url: str) -> None:

@@ -136,6 +136,7 @@ def _serve(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--ledger", metavar="URL", help="database of the queue (default: the user's ledger)")
     parser.add_argument("--allow-commands", action="store_true", help="let clients run commands of their choice")
     parser.add_argument("--solver", action="store_true", help="solve simulations that clients upload")
+    parser.add_argument("--tidy3d", action="store_true", help="the same for clients of Tidy3D's cloud, as they are")
     parser.add_argument("--config", metavar="FILE", help="settings (default: service.toml beside sites.toml)")
 
 

@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from simcampaign.errors import ConflictError
 from simcampaign.ledger.schema import metadata
 
-_MOST_IDS = 500
+MOST_IDS = 500
 """Ids in one query; databases take no longer lists."""
 
 
@@ -151,8 +151,8 @@ def get_all(connection: sa.Connection, ids: Iterable[str]) -> list[TaskRow]:
     """Return those of the tasks that are there, in the order asked for."""
     wanted = list(dict.fromkeys(ids))
     found: dict[str, TaskRow] = {}
-    for first in range(0, len(wanted), _MOST_IDS):
-        query = sa.select(solver_tasks).where(solver_tasks.c.id.in_(wanted[first : first + _MOST_IDS]))
+    for first in range(0, len(wanted), MOST_IDS):
+        query = sa.select(solver_tasks).where(solver_tasks.c.id.in_(wanted[first : first + MOST_IDS]))
         found |= {row["id"]: TaskRow.of(row) for row in connection.execute(query).mappings()}
     return [found[task_id] for task_id in wanted if task_id in found]
 

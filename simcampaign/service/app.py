@@ -28,6 +28,7 @@ from simcampaign.service.routes import (
 from simcampaign.service.security.gate import Gate
 from simcampaign.service.sockets.late import LateSockets
 from simcampaign.service.solver import routes as solver_routes
+from simcampaign.service.tidy3d import routes as tidy3d_routes
 
 _STATUSES: dict[type[SimcampaignError], int] = {
     ConfigError: 400,
@@ -63,6 +64,8 @@ def make_api(service: Service) -> FastAPI:
         api.include_router(each.router)
     if service.solver is not None:
         api.include_router(solver_routes.router)
+    if service.tidy3d is not None:
+        api.include_router(tidy3d_routes.router)
     api.add_exception_handler(SimcampaignError, _known_error)
     api.add_exception_handler(RequestValidationError, _wrong_request)
     api.add_exception_handler(StarletteHTTPException, _http_error)

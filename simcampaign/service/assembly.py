@@ -34,6 +34,7 @@ from simcampaign.service.settings import Settings
 from simcampaign.service.sites import sites_here, usable
 from simcampaign.service.solver.callbacks import Callbacks
 from simcampaign.service.solver.desk import Desk
+from simcampaign.service.tidy3d.face import Face
 from simcampaign.sites.local import LocalSite
 from simcampaign.sites.registry import LOCAL
 
@@ -77,10 +78,11 @@ class Service:
             lambda: self.dispatcher.standing().held_back,
         )
         self.dispatcher.others_here = lambda: self.campaigns.running_here
-        self.solver = self._open_solver() if settings.solver.enabled else None
+        self.solver = self._open_solver() if settings.solver.enabled or settings.solver.tidy3d.enabled else None
         self.callbacks = None
         if self.solver is not None:
             self.callbacks = Callbacks(self.book, self.solver.get, settings.solver.callback_hosts)
+        self.tidy3d = Face(self.solver, self.book) if self.solver and settings.solver.tidy3d.enabled else None
 
     def start(self) -> None:
         """Take up what an earlier service left, and go to work."""

@@ -26,6 +26,9 @@ SOCKETS = "/socket.io/"
 OPEN_FOLDERS = ("/page/", SOCKETS)
 """What needs no token: it tells nothing of jobs. A Socket.IO client shows its token when it connects."""
 
+TIDY3D = "/tidy3d-api/"
+"""Where clients of Tidy3D's protocol call."""
+
 LARGEST_PACKET = 64 * 1024
 """Bytes of what a Socket.IO client may say at once."""
 
@@ -108,8 +111,8 @@ class Gate:
             state["identity"] = ANYBODY
             return
         path = scope["path"]
-        kind, _, token = headers.get("authorization", "").partition(" ")
-        identity = self._access.identify(token.strip()) if kind.lower() == "bearer" else None
+        token = _token(path, headers)
+        identity = self._access.identify(token) if token else None
         if identity is None and not (path in OPEN_PATHS or path.startswith(OPEN_FOLDERS)):
             if token and not self._wrong.allows(peer):
                 raise RefusedError(429, "too many wrong tokens", **{"retry-after": "10"})
@@ -144,6 +147,14 @@ class Gate:
         if body and kind != "application/json" and not is_packet:
             raise RefusedError(415, "the body must be application/json")
         return handing_on({"type": "http.request", "body": body, "more_body": False}, receive)
+
+
+def _token(path: str, headers: Mapping[str, str]) -> str:
+    """Return the token that a request shows; clients of Tidy3D's protocol show it as their API key."""
+    if path.startswith(TIDY3D):
+        return headers.get("simcloud-api-key", "").strip()
+    kind, _, token = headers.get("authorization", "").partition(" ")
+    return token.strip() if kind.lower() == "bearer" else ""
 
 
 def is_upload(path: str, method: str) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Protocol
@@ -151,7 +151,11 @@ class Desk:
 
     def examine_soon(self, row: TaskRow) -> Future[None]:
         """Examine in a thread that is there for it: whoever waits for a slow file takes no thread from others."""
-        return self._engines.soon(lambda: self.examine(row))
+        return self.soon(lambda: self.examine(row))
+
+    def soon(self, work: Callable[[], None]) -> Future[None]:
+        """Have ``work``, which ends with an examination, done in such a thread."""
+        return self._engines.soon(work)
 
     def _known_quote(self, row: TaskRow) -> Finding | None:
         """Return what another task with the same simulation was found to be."""

@@ -1,0 +1,249 @@
+"""Tidy3D's own client, as it is, against the service: its tasks are uploaded, solved and loaded here."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks.peer import TIDY3D_PINS, PeerUnavailable, environment
+from tests.integration.services.aws import Aws, aws_server
+from tests.simcampaign.service.server import Server, running
+from tests.support import until
+
+pytestmark = pytest.mark.tidy3d
+
+PROGRAM = Path(__file__).parent / "services" / "tidy3d_client.py"
+TOKEN = "a-token-that-nobody-guesses"
+BUCKET = "exchange"
+SOLVER = '''
+class Eme:
+    """Answers without solving: what is tested is who is asked."""
+
+    def estimate(self, simulation):
+        return 10, 10
+
+    def solve(self, simulation, progress):
+        import tidy3d
+
+        progress(50, 0)
+        return tidy3d.EMESimulationData(simulation=simulation, data=(), smatrix=None, port_modes_raw=None)
+
+
+EME = Eme()
+'''
+
+
+class ClientError(Exception):
+    """What the client raised."""
+
+
+class Client:
+    """A client in a process of its own."""
+
+    def __init__(self, python: Path, variables: Mapping[str, str], folder: Path) -> None:
+        self.process = subprocess.Popen(
+            [python, PROGRAM],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=(folder / "client.log").open("a"),
+            text=True,
+            env=dict(variables),
+            cwd=folder,
+        )
+        assert self._read() == "ready"
+
+    def _read(self) -> Any:
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        assert line, "the client died"
+        return json.loads(line)
+
+    def __call__(self, name: str, **arguments: Any) -> Any:
+        assert self.process.stdin is not None
+        self.process.stdin.write(json.dumps([name, arguments]) + "\n")
+        self.process.stdin.flush()
+        told = self._read()
+        if "error" in told:
+            raise ClientError(told["error"])
+        return told["answer"]
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.communicate()
+
+
+@pytest.fixture(scope="module")
+def python() -> Path:
+    try:
+        return environment(TIDY3D_PINS)
+    except PeerUnavailable as reason:
+        pytest.skip(f"Tidy3D's client cannot be had: {reason}")
+
+
+@pytest.fixture(scope="module")
+def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Aws]:
+    with aws_server(tmp_path_factory.mktemp("aws")) as aws:
+        aws.client("s3").create_bucket(Bucket=BUCKET)
+        yield aws
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory, python: Path, aws: Aws) -> Iterator[Server]:
+    folder = tmp_path_factory.mktemp("tidy3d")
+    token = folder / "token"
+    token.write_text(TOKEN)
+    token.chmod(0o600)
+    plugin = folder / "plugin" / "eme_here-1.dist-info"
+    plugin.mkdir(parents=True)
+    (plugin / "METADATA").write_text("Metadata-Version: 2.1\nName: eme-here\nVersion: 1\n")
+    (plugin / "entry_points.txt").write_text("[simcampaign.tidy3d_solvers]\nEMESimulation = eme_here:EME\n")
+    (plugin.parent / "eme_here.py").write_text(SOLVER)
+    settings = f'[solver.tidy3d]\npython = "{python}"\nexchange = "s3://{BUCKET}/tasks"\n'
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in {**aws.environment, "PYTHONPATH": str(plugin.parent)}.items():
+            patch.setenv(name, value)
+        with running(folder / "home", settings, "--tidy3d", "--token-file", str(token)) as server:
+            yield server
+
+
+@contextmanager
+def connected(python: Path, service: Server, aws: Aws, folder: Path, key: str = TOKEN) -> Iterator[Client]:
+    """Run a client as its user sets it up: by variables, without AWS keys of its own."""
+    variables = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "SIMCAMPAIGN_"))}
+    client = Client(
+        python,
+        {
+            **variables,
+            "SIMCLOUD_APIKEY": key,
+            "TIDY3D_BASE_DIR": str(folder / "tidy3d"),
+            "TIDY3D_LOCAL_CACHE__ENABLED": "false",
+            "TIDY3D_WEB__API_ENDPOINT": f"{service.http.base_url}/tidy3d-api",
+            "TIDY3D_WEB__WEBSITE_ENDPOINT": str(service.http.base_url),
+            "TIDY3D_WEB__S3_REGION": "us-east-1",
+            "AWS_ENDPOINT_URL_S3": aws.endpoint,
+        },
+        folder,
+    )
+    try:
+        yield client
+    finally:
+        client.kill()
+
+
+@pytest.fixture(scope="module")
+def client(tmp_path_factory: pytest.TempPathFactory, python: Path, service: Server, aws: Aws) -> Iterator[Client]:
+    with connected(python, service, aws, tmp_path_factory.mktemp("client")) as client:
+        yield client
+
+
+def test_run_returns_what_the_solver_returns_locally(client: Client, tmp_path: Path) -> None:
+    found = client("run", width=0.5, path=str(tmp_path / "data.hdf5"), task_name="one", verbose=True)
+    assert found == {"type": "ModeSolverData", "index": pytest.approx(client("local", width=0.5))}
+
+
+def test_a_mode_simulation_is_solved_as_well(client: Client, tmp_path: Path) -> None:
+    found = client("run_simulation", path=str(tmp_path / "data.hdf5"))
+    assert found == {"type": "ModeSimulationData", "index": pytest.approx(client("local", width=0.5))}
+
+
+def test_a_nested_batch_comes_back_in_its_shape_and_without_a_cache_it_is_solved_again(
+    client: Client, tmp_path: Path
+) -> None:
+    wanted = {"a": [pytest.approx(client("local", width=0.4))], "b": [pytest.approx(client("local", width=0.6))]}
+    assert client("nested", path=str(tmp_path / "first"), folder="shapes") == wanted
+    assert client("nested", path=str(tmp_path / "second"), folder="shapes") == wanted
+    assert len(client("tasks", folder="shapes")) == 4
+
+
+def test_steps_alone_quote_start_watch_load_and_forget_a_task(client: Client, tmp_path: Path) -> None:
+    task = client("upload", width=0.45, task_name="steps", folder_name="steps")
+    assert client("status", task_id=task) == "draft"
+    estimated, real = client("costs", task_id=task)
+    assert (estimated > 0, real) == (True, None)
+    client("load_simulation", task_id=task, path=str(tmp_path / "simulation.hdf5"))
+    client("start", task_id=task)
+    client("start", task_id=task)  # as after an answer that was lost
+    client("monitor", task_id=task)
+    assert client("load", task_id=task, path=str(tmp_path / "data.hdf5")) == pytest.approx(client("local", width=0.45))
+    assert client("costs", task_id=task) == [estimated, estimated]
+    assert "progress 100.0" in client("log", task_id=task, path=str(tmp_path / "log"))
+    assert client("tasks", folder="steps") == [task]
+    client("delete", task_id=task)
+    assert client("tasks", folder="steps") == []
+
+
+def test_old_tasks_of_a_folder_are_deleted_together(client: Client) -> None:
+    for width in (0.41, 0.42):
+        client("upload", width=width, task_name="old", folder_name="attic")
+    assert client("delete_old", days=1, folder="attic") == 0
+    assert client("delete_old", days=0, folder="attic") == 2
+    assert client("tasks", folder="attic") == []
+
+
+def test_an_aborted_task_ends_and_says_so(client: Client, service: Server) -> None:
+    task = client("start_long")
+    until(lambda: client("status", task_id=task) == "running")
+    client("abort", task_id=task)
+    until(lambda: client("status", task_id=task) == "aborted")
+    assert service.http.get("/jobs", params={"status": "running"}, headers=bearer()).json() == []
+
+
+def test_a_job_goes_on_from_its_file(client: Client, tmp_path: Path) -> None:
+    task = client("save_job", width=0.47, path=str(tmp_path / "job.hdf5"))
+    again, index = client("resume_job", path=str(tmp_path / "job.hdf5"), data=str(tmp_path / "data.hdf5"))
+    assert (again, index) == (task, pytest.approx(client("local", width=0.47)))
+
+
+def test_a_batch_whose_client_was_killed_goes_on_from_its_file_and_nothing_is_solved_twice(
+    client: Client, python: Path, service: Server, aws: Aws, tmp_path: Path
+) -> None:
+    path = tmp_path / "batch.hdf5"
+    with connected(python, service, aws, tmp_path) as first:
+        first("start_batch", path=str(path), widths=[0.4, 0.55])
+        first.kill()
+    begun = client("tasks", folder="batch")
+    found = client("resume_batch", path=str(path), folder=str(tmp_path / "data"))
+    assert found == {str(width): pytest.approx(client("local", width=width)) for width in (0.4, 0.55)}
+    assert client("tasks", folder="batch") == begun
+    assert len(begun) == 2
+
+
+@pytest.mark.parametrize("kind", ["Simulation", "TerminalComponentModeler"])
+def test_what_no_solver_is_there_for_is_refused_when_it_is_validated(client: Client, kind: str) -> None:
+    with pytest.raises(ClientError, match=f"no solver for {kind} is registered here"):
+        client("refuse", kind=kind)
+
+
+def test_a_solver_that_another_package_registers_is_asked(client: Client) -> None:
+    task = client("eme")
+    client("start", task_id=task)
+    client("monitor", task_id=task)
+    assert client("costs", task_id=task) == [1e-7, 1e-7]
+
+
+def test_a_wrong_key_is_refused_and_no_key_is_written_down(
+    client: Client, python: Path, service: Server, aws: Aws, tmp_path: Path
+) -> None:
+    stranger = connected(python, service, aws, tmp_path, key="wrong-key-of-somebody")
+    with stranger as call, pytest.raises(ClientError, match="this token is not known"):
+        call("tasks", folder="default")
+    written = service.log.read_text()
+    assert TOKEN not in written
+    assert "wrong-key-of-somebody" not in written
+
+
+def test_tasks_of_both_protocols_are_the_same(client: Client, service: Server) -> None:
+    task = client("upload", width=0.43, task_name="both")
+    told = service.http.get(f"/solver/v1/tasks/{task}", headers=bearer()).json()
+    assert (told["type"], told["status"], told["name"]) == ("tidy3d.ModeSolver", "ready", "both")
+
+
+def bearer() -> dict[str, str]:
+    return {"authorization": f"Bearer {TOKEN}"}
