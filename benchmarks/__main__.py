@@ -16,7 +16,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-NAMES = ("plan", "storage", "dispatch", "overhead", "batch", "ssh", "slurm", "service", "solver")
+NAMES = ("plan", "storage", "dispatch", "overhead", "batch", "ssh", "slurm", "service", "solver", "web")
 
 
 @dataclass(frozen=True)

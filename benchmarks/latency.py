@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 _PIECE = 65536
+_BUFFER_SECONDS = 0.02
+"""What a line takes in before it is through with it."""
 
 
 class NoNamespace(Exception):  # noqa: N818 - not being there is no error of ours
@@ -45,10 +47,13 @@ def _run(*command: str) -> None:
 
 
 @contextmanager
-def slow_relay(upstream: int, milliseconds: float) -> Iterator[int]:
-    """Give a port that leads to the port ``upstream``, on which a question and its answer take so much longer."""
+def slow_relay(upstream: int, milliseconds: float, megabits: float | None = None) -> Iterator[int]:
+    """Give a port that leads to the port ``upstream``, on which a question and its answer take so much longer.
+
+    All connections together carry so many ``megabits`` a second in each direction.
+    """
     loop = asyncio.new_event_loop()
-    relay = _Relay(upstream, milliseconds / 2000)
+    relay = _Relay(upstream, milliseconds / 2000, megabits)
     server = loop.run_until_complete(asyncio.start_server(relay.serve, "127.0.0.1", 0))
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()
@@ -64,18 +69,34 @@ def slow_relay(upstream: int, milliseconds: float) -> Iterator[int]:
         loop.close()
 
 
+class _Line:
+    """What all connections share in one direction: it carries one piece after the other."""
+
+    def __init__(self, megabits: float | None) -> None:
+        self._per_byte = 8e-6 / megabits if megabits else 0.0
+        self._free = 0.0
+
+    async def carry(self, count: int) -> float:
+        """Return when so many bytes are through; who sends waits while much is on its way."""
+        loop = asyncio.get_running_loop()
+        self._free = done = max(self._free, loop.time()) + count * self._per_byte
+        await asyncio.sleep(done - loop.time() - _BUFFER_SECONDS)
+        return done
+
+
 class _Relay:
     """Passes on what comes after a delay, in each direction, and the making of a connection, too."""
 
-    def __init__(self, upstream: int, delay: float) -> None:
+    def __init__(self, upstream: int, delay: float, megabits: float | None) -> None:
         self._upstream, self._delay = upstream, delay
+        self._there, self._back = _Line(megabits), _Line(megabits)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await asyncio.sleep(2 * self._delay)  # SYN and SYN-ACK
         there, back = await asyncio.open_connection("127.0.0.1", self._upstream)
-        await asyncio.gather(self._pass_on(reader, back), self._pass_on(there, writer))
+        await asyncio.gather(self._pass_on(reader, back, self._there), self._pass_on(there, writer, self._back))
 
-    async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, line: _Line) -> None:
         loop = asyncio.get_running_loop()
         pieces: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue()
 
@@ -92,7 +113,7 @@ class _Relay:
         writing = asyncio.create_task(write())
         with suppress(OSError):
             while piece := await reader.read(_PIECE):
-                pieces.put_nowait((loop.time() + self._delay, piece))
+                pieces.put_nowait((await line.carry(len(piece)) + self._delay, piece))
         pieces.put_nowait((loop.time() + self._delay, b""))
         with suppress(OSError):
             await writing

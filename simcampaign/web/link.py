@@ -27,7 +27,7 @@ from simcampaign.web.busy import BusyError, trying
 from simcampaign.web.lanes import Lanes
 
 PREFIX = "/solver/v1"
-PIECE = 256 * 1024
+PIECE = 2**20
 """Bytes of a file that are read and sent at once."""
 
 TIMEOUT = httpx.Timeout(60.0, connect=10.0)

@@ -33,6 +33,9 @@ LONGEST_WAIT = 30.0
 GATHER_SECONDS = 0.02
 """News that come together are told together."""
 
+WRITTEN_AT_ONCE = 2**20
+"""Bytes of an upload that are gathered before they are written."""
+
 LONGEST_LOG = 2**20
 
 TaskId = Annotated[str, Field(max_length=100, pattern=r"^task-[0-9a-f]{16}$")]
@@ -197,6 +200,7 @@ async def _write(request: Request, part: Path, offset: int, size: int) -> int:
     """Write a body to a file from an offset on as it comes, and return where it ends."""
     mode = "r+b" if part.exists() else "w+b"
     file = await asyncio.to_thread(part.open, mode)
+    held = bytearray()  # the disk is not troubled for every packet
     try:
         file.seek(offset)
         end = offset
@@ -204,8 +208,12 @@ async def _write(request: Request, part: Path, offset: int, size: int) -> int:
             end += len(piece)
             if end > size:
                 raise ConflictError(f"more comes than the {size} bytes that were told", "create the task anew")
-            await asyncio.to_thread(file.write, piece)
+            held += piece
+            if len(held) >= WRITTEN_AT_ONCE:
+                await asyncio.to_thread(file.write, bytes(held))
+                held.clear()
     finally:
+        file.write(held)
         await asyncio.to_thread(file.close)
     return end
 
