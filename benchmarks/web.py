@@ -149,6 +149,7 @@ def service(folder: Path, python: Path | None) -> Iterator[tuple[Server, Aws | N
     with ExitStack() as stack:
         options, settings, aws = ["--solver"], "", None
         if python is not None:
+            (folder / "aws").mkdir()
             aws = stack.enter_context(aws_server(folder / "aws"))
             aws.client("s3").create_bucket(Bucket=BUCKET)
             os.environ |= aws.environment
