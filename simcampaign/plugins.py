@@ -11,6 +11,10 @@ from typing import Generic, TypeVar
 Plugin = TypeVar("Plugin")
 
 
+SOLVER_TYPES = "simcampaign.solver_types"
+"""Entry-point group of the types of simulations that can be solved."""
+
+
 @dataclass(frozen=True, slots=True)
 class Broken:
     """Something that is installed but cannot be used."""
@@ -51,3 +55,9 @@ class Plugins(Mapping[str, "Plugin | Broken"], Generic[Plugin]):
 
     def __contains__(self, name: object) -> bool:
         return name in self._found
+
+
+def packages(group: str) -> str:
+    """Return the packages that offer something in a group, with their versions; none of it is imported."""
+    found = {entry.dist.name: entry.dist.version for entry in entry_points(group=group) if entry.dist is not None}
+    return ", ".join(f"{name} {found[name]}" for name in sorted(found))

@@ -20,7 +20,7 @@ from simcampaign.solver.heat import (
 from simcampaign.solver.kinds import RATE, Progress, Quote, SimulationType, Solved
 from simcampaign.solver.mode import ModeSolver, ModeSolverData, OpticalMedium, Rectangle, Walls
 from simcampaign.solver.reference import Reference
-from simcampaign.solver.registry import installed, read, read_result, result_class, type_of, types, version
+from simcampaign.solver.registry import installed, read, read_result, result_class, type_of, types
 from simcampaign.solver.terminal import (
     PERFECT_CONDUCTOR,
     Box,
@@ -67,5 +67,4 @@ __all__ = [
     "result_class",
     "type_of",
     "types",
-    "version",
 ]

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 from simcampaign.errors import ConfigError, Problem
 from simcampaign.mistakes import did_you_mean
-from simcampaign.plugins import Broken, Plugins
+from simcampaign.plugins import SOLVER_TYPES, Broken, Plugins
 from simcampaign.solver.document import Document, load
 from simcampaign.solver.hdf5 import read_type
 from simcampaign.solver.kinds import SimulationType
 
-GROUP = "simcampaign.solver_types"
+GROUP = SOLVER_TYPES
 """Entry-point group of the types; another package may add some."""
 
 
@@ -60,12 +60,6 @@ def _result(name: str, path: str | os.PathLike[str]) -> type[Document]:
     if name not in results:
         raise ConfigError([Problem(str(path), name, "is no type of result", did_you_mean(name, results))])
     return results[name]
-
-
-def version() -> str:
-    """Return the packages that bring types, with their versions: other ones may give other results."""
-    packages = {entry.dist.name: entry.dist.version for entry in entry_points(group=GROUP) if entry.dist is not None}
-    return ", ".join(f"{name} {packages[name]}" for name in sorted(packages))
 
 
 def _find(name: str, path: str) -> SimulationType:

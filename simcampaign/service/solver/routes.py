@@ -15,6 +15,7 @@ from starlette.concurrency import run_in_threadpool
 
 from simcampaign import __version__
 from simcampaign.errors import ConflictError
+from simcampaign.plugins import SOLVER_TYPES, packages
 from simcampaign.service import wire
 from simcampaign.service.news import News, rings
 from simcampaign.service.routes.asking import REFUSALS, Asking, Serving, need
@@ -141,12 +142,10 @@ def _told(desk: Desk, tasks: Sequence[Task]) -> dict[str, Any]:
 @router.get("/about")
 def get_solver(service: Serving, identity: Asking, desk: Solving) -> dict[str, Any]:
     """Return what this solver is."""
-    from simcampaign import solver  # noqa: PLC0415 - heavy
-
     limits = {"file_bytes": desk.config.max_file_bytes, "tasks": MOST_TASKS, "wait": LONGEST_WAIT}
     return {
         "version": __version__,
-        "solver": solver.version(),
+        "solver": packages(SOLVER_TYPES),
         "user": user_of(service, identity),
         "site": desk.config.site,
         "limits": limits,
