@@ -184,7 +184,7 @@ def examine(folder: str) -> None:
         if listening.fileno() in ready:
             connection, _ = listening.accept()
             with connection:
-                _fork(connection, (resource.RLIM_INFINITY if most == resource.RLIM_INFINITY else most, most))
+                _fork(connection, most, (answers.fileno(), listening.fileno()))
         if 0 in ready:
             line = sys.stdin.readline()
             if not line:
@@ -217,14 +217,20 @@ def _listen(folder: str) -> socket.socket:
     return listening
 
 
-def _fork(connection: socket.socket, memory: tuple[int, int]) -> None:
-    """Solve in a process of its own for whoever is at the other end; it ends when they go."""
+def _fork(connection: socket.socket, memory: int, not_its: tuple[int, ...]) -> None:
+    """Solve in a process of its own for whoever is at the other end; it ends when they go.
+
+    It gets back the ``memory`` that the examiner gave up, and keeps nothing open of what is ``not_its``: whoever waits
+    for the end of the examiner must not wait for it.
+    """
     if os.fork():
         return
     status = 1
     try:
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        resource.setrlimit(resource.RLIMIT_AS, memory)
+        resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
+        for each in not_its:
+            os.close(each)
         message, descriptors, _, _ = socket.recv_fds(connection, 2**16, 2)
         for number, descriptor in enumerate(descriptors, start=1):
             os.dup2(descriptor, number)
