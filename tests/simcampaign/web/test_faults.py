@@ -27,12 +27,16 @@ def kill_and_call_again(proxy: Proxy, folder: Path, step: str) -> None:
     """Kill a program once its call of a kind was done and the reply is lost; let it run again, to its end."""
     name = f"killed in {step}"
     proxy.break_all(step, LOST_REPLY)
+    later = STEPS[STEPS.index(step) + 1 :]
+    for each in later:  # the program may find out without the reply, but gets no further
+        proxy.break_all(each, UNAVAILABLE)
     before = proxy.counts[step]
     killed = subprocess.Popen(program(folder, name), cwd=ROOT)
     until(lambda: proxy.counts[step] > before, 120)
     killed.kill()
     killed.wait(30)
-    proxy.break_all(step, None)
+    for each in (step, *later):
+        proxy.break_all(each, None)
     assert (folder / "killed.batch").exists()
     subprocess.run(program(folder, name), cwd=ROOT, check=True, timeout=240)
     assert sorted(each.name for each in folder.iterdir()) == [
