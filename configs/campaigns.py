@@ -15,6 +15,7 @@ from configs.loaded import read_part, read_parts
 from configs.local import LocalContextConfig
 from configs.parameters import ParametersConfig
 from configs.series import SeriesConfig
+from configs.solver import SolverContextConfig
 from simcampaign.engine.campaign import Campaign
 from simcampaign.errors import ConfigError, Problem
 
@@ -44,3 +45,4 @@ LOCAL = Kind(LocalContextConfig)
 DOCKER = Kind(DockerContextConfig)
 CLUSTER = Kind(ClusterContextConfig)
 BATCH = Kind(BatchContextConfig)
+SOLVER = Kind(SolverContextConfig)

@@ -14,6 +14,7 @@ from configs.docker import DockerContextConfig, check_image
 from configs.local import LocalContextConfig
 from configs.parameters import ParametersConfig
 from configs.series import SeriesConfig
+from configs.solver import SolverContextConfig, check_runs
 from simcampaign.engine.campaign import Campaign
 from simcampaign.jobs import Resources
 from simcampaign.places import data_folder
@@ -21,7 +22,8 @@ from simcampaign.retry import Limits
 from simcampaign.sites.local import LocalSite
 
 AnyContextConfig = Annotated[
-    LocalContextConfig | DockerContextConfig | ClusterContextConfig | BatchContextConfig, Field(discriminator="kind")
+    LocalContextConfig | DockerContextConfig | ClusterContextConfig | BatchContextConfig | SolverContextConfig,
+    Field(discriminator="kind"),
 ]
 """A context of any kind; its field ``kind`` tells which."""
 
@@ -40,6 +42,8 @@ def open_campaign(context: AnyContextConfig, series: SeriesConfig, parameters: P
             return _open_cluster(context, series, parameters)
         case BatchContextConfig():
             return _open_batch(context, series, parameters)
+        case SolverContextConfig():
+            return _open_solver(context, series, parameters)
 
 
 def _open_local(context: LocalContextConfig, series: SeriesConfig, parameters: ParametersConfig) -> Campaign:
@@ -91,4 +95,16 @@ def _open_batch(context: BatchContextConfig, series: SeriesConfig, parameters: P
         resources=context.resources(),
         limits=context.limits(),
         region=context.region,
+    )
+
+
+def _open_solver(context: SolverContextConfig, series: SeriesConfig, parameters: ParametersConfig) -> Campaign:
+    check_runs(series.extensions, parameters.seeds_per_job, parameters.image)
+    return make_campaign(
+        context,
+        series,
+        parameters,
+        site=context.solver_site(),
+        resources=Resources(),
+        limits=Limits(context.attempts),
     )

@@ -94,6 +94,9 @@ class JobSpec:
     seeds: str
     """The seeds of its runs as text, e.g. ``0-3``."""
 
+    run: str = ""
+    """The key of its run; empty if it has several."""
+
 
 @dataclass(frozen=True)
 class ArraySpec:
@@ -144,6 +147,8 @@ class JobReport:
     peak_memory_bytes: int | None = None
     cpu_seconds: float | None = None
     message: str = ""
+    cost: float | None = None
+    """What it costs in the user's currency: while it is active at most, then really. None where time is the price."""
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,7 @@ from simcampaign.layout import Layout
 from simcampaign.ledger import ArrayRow, ArrayState, Claimed
 from simcampaign.plan import digest_of
 from simcampaign.series import fold, run_stem
+from simcampaign.sites.base import Depot
 from simcampaign.sites.hosts.base import Entry, Host
 from simcampaign.sites.registry import open_site
 
@@ -46,6 +47,41 @@ def staging_host(campaign: Campaign) -> Host | None:
     return None if host is None or host.shared else host
 
 
+class _HostDepot:
+    """The folders of arrays on a host, as a depot."""
+
+    def __init__(self, campaign: Campaign, host: Host) -> None:
+        self._campaign = campaign
+        self._host = host
+
+    def outputs(self, name: str) -> Sequence[Entry]:
+        return self._host.list(f"{_folder(self._campaign, self._host, name)}/outputs")
+
+    def get(self, name: str, files: Iterable[tuple[str, Path]]) -> int:
+        folder = f"{_folder(self._campaign, self._host, name)}/outputs"
+        return self._host.get((f"{folder}/{path}", target) for path, target in files)
+
+    def remove(self, names: Sequence[str]) -> None:
+        folders = [_folder(self._campaign, self._host, name) for name in names]
+        removed = self._host.run(["xargs", "-0", "rm", "-rf", "--"], stdin="\0".join(folders).encode())
+        if removed.code:
+            complaint = shorten(removed.complaint)
+            raise SiteError(f"{shorten(folders[0])!r} cannot be removed on {self._host.name}: {complaint}")
+
+
+def _depot(campaign: Campaign) -> Depot | _HostDepot | None:
+    """Return where outputs are fetched from; None if jobs write them into the working location themselves."""
+    if campaign.site.depot is not None:
+        return campaign.site.depot
+    host = staging_host(campaign)
+    return None if host is None else _HostDepot(campaign, host)
+
+
+def is_fetched(campaign: Campaign) -> bool:
+    """Tell whether outputs of the site's jobs are fetched."""
+    return _depot(campaign) is not None
+
+
 def job_url(campaign: Campaign, array: str, key: str) -> str:
     """Return where the jobs of an array find, or write, what has this key of the dated location."""
     host = staging_host(campaign)
@@ -62,10 +98,11 @@ def _folder(campaign: Campaign, host: Host, array: str) -> str:
 
 def check_staging(campaign: Campaign) -> None:
     """Raise ``LocationError`` if files would have to be staged from or to an object store."""
-    host = staging_host(campaign)
-    if host is not None and not campaign.working.is_local:
+    if is_fetched(campaign) and not campaign.working.is_local:
+        host = staging_host(campaign)
+        where = campaign.site.name if host is None else host.name
         raise LocationError(
-            f"working location {campaign.working}: files are staged to {host.name} from a directory of this machine",
+            f"working location {campaign.working}: files are staged to {where} from a directory of this machine",
             "give a directory as context.working_location",
         )
 
@@ -92,49 +129,48 @@ def fetch(campaign: Campaign, arrays: Iterable[ArrayRow]) -> int:
     Of an array that still runs only files of runs whose jobs have ended are fetched, as others may change. Raises
     ``NetworkError`` if the host cannot be reached or is cut off; what came stays, and the rest comes next time.
     """
-    host = staging_host(campaign)
-    if host is None:
+    depot = _depot(campaign)
+    if depot is None:
         return 0
-    wanted: dict[Path, tuple[str, float]] = {}
     history = _History(campaign)
+    count = size = 0
     for array in arrays:
-        folder = f"{_folder(campaign, host, array.name)}/outputs"
         place = campaign.working.path(Layout(campaign.series.name, array.date).outputs)
-        entries = host.list(folder)
-        for entry in history.settled(array, entries):
-            target = _inside(place, entry, host)
+        wanted: dict[Path, Entry] = {}
+        for entry in history.settled(array, depot.outputs(array.name)):
+            target = _inside(place, entry, campaign.site.name)
             if not _is_here(target, entry):
-                wanted[target] = f"{folder}/{entry.path}", entry.modified
-    if wanted:
-        size = host.get((path, target) for target, (path, _) in wanted.items())
-        for target, (_, modified) in wanted.items():
-            os.utime(target, (modified, modified))  # by SFTP it came with whole seconds only
-        logger.info("Fetched %d files, %.1f MB, from %s.", len(wanted), size / 1e6, host.name)
-    return len(wanted)
+                wanted[target] = entry
+        if wanted:
+            size += depot.get(array.name, ((entry.path, target) for target, entry in wanted.items()))
+            for target, entry in wanted.items():
+                os.utime(target, (entry.modified, entry.modified))  # by SFTP it came with whole seconds only
+            count += len(wanted)
+    if count:
+        logger.info("Fetched %d files, %.1f MB, from %s.", count, size / 1e6, campaign.site.name)
+    return count
 
 
 def remove_staged(campaign: Campaign, array: ArrayRow) -> None:
-    """Fetch what is left of an array that is over, then remove its folder on the host."""
-    host = staging_host(campaign)
-    if host is not None:
+    """Fetch what is left of an array that is over, then remove what is kept for it there."""
+    depot = _depot(campaign)
+    if depot is not None:
         fetch(campaign, [array])
-        host.remove(_folder(campaign, host, array.name))
+        depot.remove([array.name])
 
 
 def remove_abandoned(campaign: Campaign) -> None:
-    """Remove what was put on the host for arrays that never reached the site, as whoever submitted them was killed."""
-    host = staging_host(campaign)
-    if host is None:
+    """Remove what was put there for arrays that never reached the site, as whoever submitted them was killed."""
+    depot = _depot(campaign)
+    if depot is None:
         return
-    folders = [
-        _folder(campaign, host, array.name)
+    names = [
+        array.name
         for array in campaign.ledger.arrays(campaign.id)
         if array.state is ArrayState.ABANDONED and array.site == campaign.site.name
     ]
-    if folders:
-        removed = host.run(["xargs", "-0", "rm", "-rf", "--"], stdin="\0".join(folders).encode())
-        if removed.code:
-            raise SiteError(f"{shorten(folders[0])!r} cannot be removed on {host.name}: {shorten(removed.complaint)}")
+    if names:
+        depot.remove(names)
 
 
 def unfetched_runs(campaign: Campaign, campaign_id: int, *, of_others: bool) -> list[RunRange]:
@@ -145,7 +181,7 @@ def unfetched_runs(campaign: Campaign, campaign_id: int, *, of_others: bool) -> 
     ranges: list[RunRange] = []
     for array in campaign.ledger.arrays(campaign_id, uncollected=True):
         mine = array.site == campaign.site.name
-        if (staging_host(campaign) is not None and not of_others) if mine else _is_staged_at(array.site):
+        if (is_fetched(campaign) and not of_others) if mine else _is_staged_at(array.site):
             of_job = campaign.ledger.job_ranges(array.id)
             states = campaign.ledger.job_states(array.id)
             finished = [index for index, state in states.items() if state is JobState.FINISHED]
@@ -166,7 +202,7 @@ class Fetcher:
     def look(self, arrays: Sequence[ArrayRow], ended: int) -> None:
         """Fetch if more jobs have ended than last time, not too often; that it fails is logged, once."""
         due = time.monotonic() - self._fetched >= FETCH_SECONDS
-        if ended == self._ended or not due or staging_host(self._campaign) is None:
+        if ended == self._ended or not due or not is_fetched(self._campaign):
             return
         self._fetched = time.monotonic()
         try:
@@ -184,10 +220,10 @@ class Fetcher:
 def _is_staged_at(site: str) -> bool:
     """Tell whether another site's files are staged; those of a site that is no longer configured are given up."""
     try:
-        host = open_site(site).site.host
+        found = open_site(site).site
     except (ConfigError, LocationError, SiteError):
         return False
-    return host is not None and not host.shared
+    return found.depot is not None or (found.host is not None and not found.host.shared)
 
 
 class _History:
@@ -240,12 +276,10 @@ def _is_key(key: str, runs: Runs) -> bool:
     return bool(digits) and any(first <= int(digits) <= last for first, last in runs.get(stem, ()))
 
 
-def _inside(place: Path, entry: Entry, host: Host) -> Path:
+def _inside(place: Path, entry: Entry, site: str) -> Path:
     path = PurePosixPath(entry.path)
     if path.is_absolute() or ".." in path.parts:
-        raise SiteError(
-            f"{host.name} lists an output {entry.path!r}, which leads out of its folder; nothing was copied"
-        )
+        raise SiteError(f"{site} lists an output {entry.path!r}, which leads out of its folder; nothing was copied")
     return place / path
 
 

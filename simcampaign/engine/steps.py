@@ -76,13 +76,11 @@ def submit_missing(campaign: Campaign, steps: Steps = PLAIN, check: Callable[[Pr
     ``check`` is called with the plan before it is claimed, and raises to stop.
     """
     prepared, submissions = _plan_and_claim(campaign, None, steps, check)
-    _send(campaign, prepared, submissions, steps)
-    submitted = Submitted(prepared, [*submissions])
+    submitted = Submitted(prepared, _send(campaign, prepared, submissions, steps))
     for variant, runs in prepared.again:
         # Another try is no longer the plan that was reviewed, but follows from it.
         again, submissions = _plan_and_claim(variant, runs, steps, _accept)
-        _send(variant, again, submissions, steps)
-        submitted.submissions += submissions
+        submitted.submissions += _send(variant, again, submissions, steps)
     return submitted
 
 
@@ -106,8 +104,8 @@ def _plan_and_claim(
     raise AssertionError("unreachable")
 
 
-def _send(campaign: Campaign, prepared: Prepared, submissions: Sequence[Submission], steps: Steps) -> None:
-    """Save and submit array by array."""
+def _send(campaign: Campaign, prepared: Prepared, submissions: Sequence[Submission], steps: Steps) -> list[Submission]:
+    """Save and submit array by array; returns what was submitted."""
 
     def stage(each: Submission) -> None:
         if campaign.series.inits:
@@ -116,7 +114,7 @@ def _send(campaign: Campaign, prepared: Prepared, submissions: Sequence[Submissi
         if staging.staging_host(campaign):
             steps.stage_files(campaign, each)
 
-    submission.submit_all(campaign, prepared, submissions, stage, lambda each: steps.submit(campaign, each))
+    return submission.submit_all(campaign, prepared, submissions, stage, lambda each: steps.submit(campaign, each))
 
 
 def gather(campaign: Campaign, steps: Steps = PLAIN) -> list[ArrayRow]:
@@ -126,7 +124,7 @@ def gather(campaign: Campaign, steps: Steps = PLAIN) -> list[ArrayRow]:
     what is killed before leaves something to do.
     """
     arrays = collect.uncollected(campaign)
-    if arrays and staging.staging_host(campaign):
+    if arrays and staging.is_fetched(campaign):
         steps.fetch_outputs(campaign, arrays)
     collect.complete_times(campaign, arrays)
     if arrays and campaign.settings.save_logs:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -11,15 +12,19 @@ from typing import overload
 from simcampaign.engine.campaign import Campaign
 from simcampaign.engine.document import save_document
 from simcampaign.engine.planning import Prepared
+from simcampaign.engine.reconcile import look
 from simcampaign.engine.rendering import Renderer
 from simcampaign.engine.staging import check_staging, job_url, put_files, staging_host
 from simcampaign.errors import ConflictError, LocationError, SiteError
-from simcampaign.jobs import ArraySpec, JobSpec
+from simcampaign.jobs import ArraySpec, JobSpec, RunRange
 from simcampaign.layout import init_source
 from simcampaign.ledger import LEASE_SECONDS, Claimed, Intent, job_id
 from simcampaign.packing import Packing, ranges_text
 from simcampaign.plan import Plan, digest_of
+from simcampaign.series import run_key
 from simcampaign.templates import digest
+
+logger = logging.getLogger("simcampaign")
 
 
 @dataclass(frozen=True)
@@ -61,7 +66,15 @@ class Jobs(Sequence[JobSpec]):
             job_id=job_id(submission.claimed.name, index),
             input_path=job_url(campaign, submission.claimed.name, key),
             seeds=ranges_text(seeds),
+            run=_only_run(campaign.series.name, ranges),
         )
+
+
+def _only_run(name: str, ranges: Sequence[RunRange]) -> str:
+    """Return the key of the run if there is only one."""
+    if len(ranges) != 1 or ranges[0].size != 1:
+        return ""
+    return run_key(name, ranges[0].condition_key, ranges[0].start_seed)
 
 
 def array_spec(campaign: Campaign, claimed: Claimed, jobs: Sequence[JobSpec]) -> ArraySpec:
@@ -204,7 +217,26 @@ def submit_array(campaign: Campaign, submission: Submission) -> str:
     jobs = Jobs(campaign, submission)
     remote_id = campaign.site.submit(array_spec(campaign, submission.claimed, jobs))
     campaign.ledger.submitted(submission.claimed.array_id, remote_id)
+    if campaign.settings.budget is not None and campaign.site.depot is not None:
+        # What it may cost counts from now on.
+        look(campaign, campaign.ledger.arrays(campaign.id, ids=[submission.claimed.array_id]))
     return remote_id
+
+
+def _over_budget(campaign: Campaign, submission: Submission) -> str:
+    """Return why an array must be held back, empty if it need not; inputs that must be quoted are sent for that."""
+    budget, depot = campaign.settings.budget, campaign.site.depot
+    if budget is None or depot is None:
+        return ""
+    campaign.ledger.renew([submission.claimed.array_id], campaign.owner)
+    quoted = depot.quote(array_spec(campaign, submission.claimed, Jobs(campaign, submission)))
+    used = campaign.ledger.usage(campaign.id).cost + campaign.ledger.committed(campaign.id)
+    if used + quoted <= budget:
+        return ""
+    return (
+        f"{submission.packing.size:,} jobs may cost {quoted:.6g}, which with the {used:.6g} already used or started "
+        f"would exceed parameters.budget = {budget:.6g}; none of them was started. Raise it, or run fewer at a time"
+    )
 
 
 def submit_all(
@@ -213,26 +245,33 @@ def submit_all(
     submissions: Sequence[Submission],
     stage: Callable[[Submission], object],
     send: Callable[[Submission], object],
-) -> None:
-    """Save the plan, then stage and send array by array; what certainly never reached the site is free again.
+) -> list[Submission]:
+    """Save the plan, then stage and send array by array; returns those that were sent.
+
+    What certainly never reached the site is free again.
 
     ``stage`` saves what the jobs of an array need, ``send`` submits it. A site that refuses an array does not have it;
     one that cannot be reached may have it all the same: in doubt the intent stays, and the next campaign run asks the
-    site before anything is submitted again.
+    site before anything is submitted again. The first array that what its jobs are quoted at would carry beyond the
+    budget ends it: it and all later ones are held back.
     """
-    left = list(submissions)
+    left, sent = list(submissions), []
     try:
         if submissions:
             save_document(campaign, prepared)
         for submission in submissions:
             stage(submission)
+            if held := _over_budget(campaign, submission):
+                logger.warning("%s.", held)
+                break
             left.pop(0)
             try:
                 send(submission)
             except SiteError:
                 left.insert(0, submission)
                 raise
-    except Exception:
+            sent.append(submission)
+    finally:
         for submission in left:
             campaign.ledger.abandon(submission.claimed.array_id)
-        raise
+    return sent

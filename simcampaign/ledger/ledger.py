@@ -15,6 +15,7 @@ import sqlalchemy as sa
 
 from simcampaign.errors import ConflictError
 from simcampaign.jobs import ACTIVE, ArrayReport, Cause, JobReport, JobState, RunRange
+from simcampaign.ledger import jobcosts
 from simcampaign.ledger.intents import LEASE_SECONDS, NewArray, array_name, insert, write_array
 from simcampaign.ledger.rows import ArrayRow, Claimed, Failure, Intent, RunRow, Usage
 from simcampaign.ledger.schema import OPEN, ArrayState, Database, arrays, campaigns, jobs, ranges
@@ -22,6 +23,8 @@ from simcampaign.places import data_folder
 from simcampaign.series import group_key
 
 _ACTIVE = sorted(ACTIVE)
+_ENDED = sorted(set(JobState) - ACTIVE)
+_JOB_FIELDS = [field for field in JobReport.__dataclass_fields__ if field not in {"index", "cost"}]
 
 
 def default_url() -> str:
@@ -157,6 +160,7 @@ class Ledger:
             changes = [_job_values(array.id, change) for change in report.changes]
             if changes:
                 connection.execute(_JOB_UPDATE, changes)
+                jobcosts.record(connection, array.id, report.changes)
             active = (jobs.c.array_id == array.id) & jobs.c.state.in_(_ACTIVE)
             if not report.known:
                 lost = {"state": JobState.LOST, "cause": Cause.LOST, "message": "the site does not know the array"}
@@ -337,7 +341,13 @@ class Ledger:
         )
         with self.database.read() as connection:
             count, wall_seconds, core_seconds, cost = connection.execute(query).one()
-        return Usage(int(count), float(wall_seconds), float(core_seconds), float(cost))
+            told = jobcosts.total(connection, campaign_id, states=_ENDED)
+        return Usage(int(count), float(wall_seconds), float(core_seconds), float(cost) + told)
+
+    def committed(self, campaign_id: int) -> float:
+        """Return what the active jobs of a campaign may cost, as far as their site tells it."""
+        with self.database.read() as connection:
+            return jobcosts.total(connection, campaign_id, states=_ACTIVE)
 
 
 def _unused(wanted: str, taken: Collection[str]) -> str:
@@ -350,12 +360,12 @@ _JOB_UPDATE = (
     sa.update(jobs)
     .where(jobs.c.array_id == sa.bindparam("of_array"), jobs.c.index == sa.bindparam("of_job"))
     .where(sa.or_(*(jobs.c.state == state for state in _ACTIVE)))  # an executemany takes no IN
-    .values({field: sa.bindparam(f"new_{field}") for field in JobReport.__dataclass_fields__ if field != "index"})
+    .values({field: sa.bindparam(f"new_{field}") for field in _JOB_FIELDS})
 )
 
 
 def _job_values(array_id: int, report: JobReport) -> dict[str, object]:
-    fields = {f"new_{field}": getattr(report, field) for field in JobReport.__dataclass_fields__ if field != "index"}
+    fields = {f"new_{field}": getattr(report, field) for field in _JOB_FIELDS}
     return {"of_array": array_id, "of_job": report.index, **fields, "new_ended": _ended(report)}
 
 

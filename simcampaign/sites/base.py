@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar, Protocol, Self
 
 from simcampaign.jobs import ArrayReport, ArraySpec, JobReport, Resources
-from simcampaign.sites.hosts.base import Host
+from simcampaign.sites.hosts.base import Entry, Host
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +70,29 @@ class Queue:
     default: bool = False
 
 
+class Depot(Protocol):
+    """What a site keeps for arrays whose jobs reach neither our files nor a host of ours.
+
+    Calls may raise ``SiteError`` or ``NetworkError``, as those of the site.
+    """
+
+    def quote(self, array: ArraySpec) -> float:
+        """Have the inputs of an array there, and return what its jobs cost at most; starts nothing."""
+        ...
+
+    def outputs(self, name: str) -> Sequence[Entry]:
+        """Return the outputs of an array's jobs, by their paths in the folder of outputs."""
+        ...
+
+    def get(self, name: str, files: Iterable[tuple[str, Path]]) -> int:
+        """Fetch outputs of an array, each whole or not at all; returns bytes fetched."""
+        ...
+
+    def remove(self, names: Sequence[str]) -> None:
+        """Remove what is kept for arrays that are over or were never submitted."""
+        ...
+
+
 class Site(Protocol):
     """Where jobs run.
 
@@ -83,6 +107,9 @@ class Site(Protocol):
 
     host: Host | None
     """Where its jobs find files; None if they reach no directory of ours."""
+
+    depot: Depot | None
+    """What keeps inputs and outputs where jobs reach no files of ours; None if they do."""
 
     scratch: str
     """Directory on ``host`` for files that have no location, e.g. of single jobs; absolute, or below ``~``."""

@@ -15,7 +15,7 @@ from simcampaign.jobs import ArrayReport, ArraySpec, JobReport, JobState, Resour
 from simcampaign.logfilter import filter_log, line_filter
 from simcampaign.sites import desk
 from simcampaign.sites.arraydir import DeskError
-from simcampaign.sites.base import Capabilities, Finding, Queue
+from simcampaign.sites.base import Capabilities, Depot, Finding, Queue
 from simcampaign.sites.hosts.base import Host
 from simcampaign.sites.journal import Cursor, read_journal
 
@@ -56,6 +56,7 @@ class DetachedSite:
 
     capabilities = Capabilities(adopts=True)
     host: Host | None = None
+    depot: Depot | None = None
     scratch: str = ""
 
     def __init__(

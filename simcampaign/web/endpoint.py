@@ -21,26 +21,28 @@ class Endpoint:
     """Stays the same when this machine's own solver listens elsewhere."""
 
 
-def find() -> Endpoint:
-    """Return the solver of ``SIMCAMPAIGN_SOLVER_URL``; without it this machine's own, started if it does not run.
+def find(url: str | None = None, token_file: str | None = None) -> Endpoint:
+    """Return the solver at ``url``, or that of ``SIMCAMPAIGN_SOLVER_URL``; else this machine's own, which is started
+    if it does not run.
 
-    Its token is in ``SIMCAMPAIGN_SOLVER_TOKEN``, or in the file that ``SIMCAMPAIGN_SOLVER_TOKEN_FILE`` names.
+    Its token is in ``token_file``, in ``SIMCAMPAIGN_SOLVER_TOKEN``, or in the file that
+    ``SIMCAMPAIGN_SOLVER_TOKEN_FILE`` names.
     """
-    if url := os.environ.get("SIMCAMPAIGN_SOLVER_URL"):
+    if url := url or os.environ.get("SIMCAMPAIGN_SOLVER_URL"):
         if not url.startswith(("http://", "https://")):
             problem = Problem("SIMCAMPAIGN_SOLVER_URL", url, "must begin with http:// or https://")
             raise ConfigError([problem], "export SIMCAMPAIGN_SOLVER_URL=http://HOST:PORT")
-        return Endpoint(url.rstrip("/"), _token(), url.rstrip("/"))
+        return Endpoint(url.rstrip("/"), _token(token_file), url.rstrip("/"))
     url, token, fresh = embedded.find_or_start()
     if fresh:
         sys.stderr.write(f"SIMCAMPAIGN_SOLVER_URL is not set, so a solver was started here: {url}\n")
     return Endpoint(url, token, "this machine")
 
 
-def _token() -> str:
-    if token := os.environ.get("SIMCAMPAIGN_SOLVER_TOKEN"):
+def _token(file: str | None) -> str:
+    if not file and (token := os.environ.get("SIMCAMPAIGN_SOLVER_TOKEN")):
         return token
-    file = os.environ.get("SIMCAMPAIGN_SOLVER_TOKEN_FILE")
+    file = file or os.environ.get("SIMCAMPAIGN_SOLVER_TOKEN_FILE")
     if not file:
         return ""
     try:

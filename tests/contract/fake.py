@@ -94,6 +94,7 @@ class FakeSite:
         """Stand before ``cloud``; ``fault`` says what goes wrong with a call, ``between`` is called before each."""
         self.name = name
         self.host: Host | None = None
+        self.depot = None
         self.scratch = ""
         self.cloud_id = uuid.uuid4().hex
         _CLOUDS[self.cloud_id] = cloud

@@ -36,6 +36,7 @@ EXAMPLES = {
     "run_local_simulations": ["configs/colony.yaml"],
     "run_docker_simulations": ["context=docker", "series=colony", "parameters=colony", "parameters.image=colony:1.0"],
     "run_cluster_simulations": ["context=cluster", "series=colony", "parameters=colony"],
+    "run_solver_simulations": ["configs/waveguide.yaml"],
     "run_batch_simulations": ["context=batch", "series=colony", "parameters=colony", "parameters.image=colony:1.0"],
 }
 RUN = (AnyContextConfig, SeriesConfig, ParametersConfig)

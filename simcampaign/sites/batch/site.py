@@ -13,7 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 from simcampaign.errors import ConfigError, SiteError
 from simcampaign.jobs import ArrayReport, ArraySpec, JobReport, Resources
 from simcampaign.mistakes import explain
-from simcampaign.sites.base import Capabilities, Finding, Queue
+from simcampaign.sites.base import Capabilities, Depot, Finding, Queue
 from simcampaign.sites.batch.causes import CANCELLED_REASON
 from simcampaign.sites.batch.definition import Account, overrides, same, wanted_definition
 from simcampaign.sites.batch.doctor import Doctor
@@ -43,6 +43,7 @@ class BatchSite:
 
     options: ClassVar[type[Any]] = BatchOptions
     host: Host | None = None
+    depot: Depot | None = None
     scratch = ""
 
     def __init__(

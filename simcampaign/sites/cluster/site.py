@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Generic, Self, TypeVar
 from simcampaign.errors import NetworkError, SiteError, shorten
 from simcampaign.jobs import ArrayReport, ArraySpec, JobReport, Resources
 from simcampaign.logfilter import filter_log, line_filter
-from simcampaign.sites.base import Capabilities, Finding, Queue
+from simcampaign.sites.base import Capabilities, Depot, Finding, Queue
 from simcampaign.sites.cluster.adapter import OTHERS, Adapter, Limits, Seen
 from simcampaign.sites.cluster.files import shell_file
 from simcampaign.sites.cluster.handing import Hand, cancel_requests
@@ -36,6 +36,7 @@ class ClusterSite(Generic[OptionsType]):
 
     adapter: ClassVar[Adapter]
     options: ClassVar[type[Any]]
+    depot: Depot | None = None
 
     def __init__(self, name: str, options: OptionsType, host: Host | None = None) -> None:
         """Describe the site; nobody is asked yet. ``host`` is by default the one that the options describe."""

@@ -51,6 +51,7 @@ TOY = textwrap.dedent('''
         capabilities = Capabilities(queues=True)
         options = ToyOptions
         host = None
+        depot = None
         scratch = ""
 
         def __init__(self, name, options):

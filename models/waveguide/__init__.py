@@ -1,0 +1,1 @@
+"""Waveguides: what their modes say, over width and height."""
