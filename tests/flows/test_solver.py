@@ -73,9 +73,8 @@ def tasks(service: Server) -> list[dict[str, Any]]:
     return list(service.http.get(f"{API}/tasks").json()["tasks"])
 
 
-def test_what_would_exceed_the_budget_is_not_started_and_what_is_started_survives_a_kill_once(
-    strip: Any, service: Server, gate: Gate
-) -> None:
+@pytest.mark.timeout(600)
+def test_what_would_exceed_the_budget_is_not_started(strip: Any, service: Server) -> None:
     # A mode solve of so few cells costs 0.0012 credits: there is room for one array of two runs.
     refused = strip.run("strip.yaml", "parameters.budget=0.003", flow=FLOW)
     assert refused.status == 1, refused.text
@@ -83,6 +82,11 @@ def test_what_would_exceed_the_budget_is_not_started_and_what_is_started_survive
     assert results(strip) == {run for run in RUNS if "w0.40" in run}
     assert tasks(service) == []
 
+
+@pytest.mark.timeout(600)
+def test_what_is_started_survives_a_kill_of_the_flow_and_is_solved_once(
+    strip: Any, service: Server, gate: Gate
+) -> None:
     gate.close()
     arguments = ("strip.yaml", "context.writer=writing:write", "parameters.budget=1")
     killed = strip.start(*arguments, flow=FLOW)
