@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Literal, Self
 
 from pydantic import ConfigDict
 
@@ -21,6 +22,7 @@ from simcampaign.sites.hosts.base import Entry, Host
 from simcampaign.web import endpoint
 from simcampaign.web.cloud import Cloud, CloudTask, Simulation
 from simcampaign.web.own_cloud import OwnCloud
+from simcampaign.web.tidy3d_cloud import Tidy3dCloud
 
 Writer = Callable[[str], Any]
 """Makes of a rendered text the bytes of a simulation's file, or a simulation that has ``to_file``."""
@@ -45,6 +47,13 @@ class SolverOptions:
     token_file: Text | None = None
     """File with the token; by default that of SIMCAMPAIGN_SOLVER_TOKEN or SIMCAMPAIGN_SOLVER_TOKEN_FILE."""
 
+    client: Literal["simcampaign", "tidy3d"] = "simcampaign"
+    """Who talks to the solver: simcampaign to its own service, or Tidy3D's official client to its cloud, with the API
+    key of its own configuration; url and token_file are not for it."""
+
+    python: Text = sys.executable
+    """The Python of an environment that has tidy3d, for its client."""
+
 
 class SolverSite:
     """Has arrays solved by a cloud. The tasks of an array are in a folder of its name, which is the remote id."""
@@ -65,6 +74,8 @@ class SolverSite:
     @classmethod
     def configure(cls, name: str, options: SolverOptions) -> Self:
         """Make a site of what a person wrote."""
+        if options.client == "tidy3d":
+            return cls(Tidy3dCloud(options.python), name=name)
         return cls(OwnCloud(partial(endpoint.find, options.url, options.token_file)), name=name)
 
     def writing(self, writer: Writer) -> SolverSite:

@@ -13,6 +13,10 @@ from typing import Any
 import pytest
 
 from benchmarks.peer import TIDY3D_PINS, PeerUnavailable, environment
+from simcampaign.errors import SiteError
+from simcampaign.jobs import ArrayReport, ArraySpec, JobSpec, JobState
+from simcampaign.web.cloud import Simulation
+from simcampaign.web.site import SolverOptions, SolverSite
 from tests.integration.services.aws import Aws, aws_server
 from tests.simcampaign.service.server import Server, running
 from tests.support import until
@@ -113,24 +117,24 @@ def service(tmp_path_factory: pytest.TempPathFactory, python: Path, aws: Aws) ->
             yield server
 
 
+def variables(service: Server, aws: Aws, folder: Path, key: str = TOKEN) -> dict[str, str]:
+    """Return the variables by which a user points the client here; there are no AWS keys among them."""
+    return {
+        "SIMCLOUD_APIKEY": key,
+        "TIDY3D_BASE_DIR": str(folder / "tidy3d"),
+        "TIDY3D_LOCAL_CACHE__ENABLED": "false",
+        "TIDY3D_WEB__API_ENDPOINT": f"{service.http.base_url}/tidy3d-api",
+        "TIDY3D_WEB__WEBSITE_ENDPOINT": str(service.http.base_url),
+        "TIDY3D_WEB__S3_REGION": "us-east-1",
+        "AWS_ENDPOINT_URL_S3": aws.endpoint,
+    }
+
+
 @contextmanager
 def connected(python: Path, service: Server, aws: Aws, folder: Path, key: str = TOKEN) -> Iterator[Client]:
-    """Run a client as its user sets it up: by variables, without AWS keys of its own."""
-    variables = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "SIMCAMPAIGN_"))}
-    client = Client(
-        python,
-        {
-            **variables,
-            "SIMCLOUD_APIKEY": key,
-            "TIDY3D_BASE_DIR": str(folder / "tidy3d"),
-            "TIDY3D_LOCAL_CACHE__ENABLED": "false",
-            "TIDY3D_WEB__API_ENDPOINT": f"{service.http.base_url}/tidy3d-api",
-            "TIDY3D_WEB__WEBSITE_ENDPOINT": str(service.http.base_url),
-            "TIDY3D_WEB__S3_REGION": "us-east-1",
-            "AWS_ENDPOINT_URL_S3": aws.endpoint,
-        },
-        folder,
-    )
+    """Run a client as its user sets it up."""
+    others = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "SIMCAMPAIGN_"))}
+    client = Client(python, {**others, **variables(service, aws, folder, key)}, folder)
     try:
         yield client
     finally:
@@ -247,3 +251,103 @@ def test_tasks_of_both_protocols_are_the_same(client: Client, service: Server) -
 
 def bearer() -> dict[str, str]:
     return {"authorization": f"Bearer {TOKEN}"}
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory, python: Path, service: Server, aws: Aws) -> Iterator[SolverSite]:
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in variables(service, aws, tmp_path_factory.mktemp("site")).items():
+            patch.setenv(name, value)
+        yield opened(python)
+
+
+def opened(python: Path) -> SolverSite:
+    """Return the site as a campaign that starts anew opens it."""
+    return SolverSite.configure("cloud", SolverOptions(client="tidy3d", python=str(python)))
+
+
+def array(name: str, *paths: Path) -> ArraySpec:
+    jobs = [
+        JobSpec(index, f"{name}_{index}", str(path), str(index), f"{name}_a_{index:04}")
+        for index, path in enumerate(paths)
+    ]
+    return ArraySpec(name, name, f"{paths[0].parent}/", f"{paths[0].parent}/", (), jobs)
+
+
+def follow(site: SolverSite, name: str, wanted: set[JobState]) -> ArrayReport:
+    """Look until all jobs of an array are in one of these states, and return the look."""
+
+    def look() -> ArrayReport | None:
+        report = site.status({name: ""})[name]
+        return report if {job.state for job in report.changes} <= wanted else None
+
+    return until(look)
+
+
+def test_their_cloud_is_a_site_where_an_array_is_priced_solved_once_and_fetched(
+    client: Client, site: SolverSite, python: Path, tmp_path: Path
+) -> None:
+    files = [tmp_path / f"{width}.hdf5" for width in (0.4, 0.6)]
+    for path in files:
+        client("write", width=float(path.stem), path=str(path))
+    wanted = array("sweep", *files)
+    assert site.depot is not None
+    quoted = site.depot.quote(wanted)
+    assert quoted > 0
+    assert site.submit(wanted) == "sweep"
+    again = opened(python)  # the campaign was killed, and starts once more
+    assert again.find("sweep") == "sweep"
+    assert again.submit(wanted) == "sweep"
+    assert len(client("tasks", folder="sweep")) == 2
+    report = follow(again, "sweep", {JobState.FINISHED})
+    assert sum(job.cost or 0.0 for job in report.changes) == pytest.approx(quoted)
+    assert again.depot is not None
+    found = [entry.path for entry in again.depot.outputs("sweep")]
+    assert found == ["sweep_a_0000.hdf5", "sweep_a_0001.hdf5"]
+    again.depot.get("sweep", [(name, tmp_path / name) for name in found])
+    indices = [client("read", path=str(tmp_path / name)) for name in found]
+    assert indices == [pytest.approx(client("local", width=width)) for width in (0.4, 0.6)]
+    assert all(b"progress 100.0" in log for _, log in again.logs("sweep", [0, 1]))
+    again.depot.remove(["sweep"])
+    assert client("tasks", folder="sweep") == []
+
+
+def test_a_task_that_lost_its_simulation_is_replaced_and_no_double_is_left(
+    client: Client, site: SolverSite, tmp_path: Path
+) -> None:
+    client("write", width=0.5, path=str(tmp_path / "one.hdf5"))
+    lost = client("orphan", named="key-0 one", folder="orphans")
+    wanted = [Simulation("key-0", "one", tmp_path / "one.hdf5")]
+    (task,) = site.cloud.upload("orphans", wanted)
+    assert task.id != lost
+    assert client("tasks", folder="orphans") == [task.id]
+    assert [each.id for each in site.cloud.upload("orphans", wanted)] == [task.id]
+
+
+def test_an_array_that_was_given_up_before_its_start_does_not_begin_later(
+    client: Client, site: SolverSite, tmp_path: Path
+) -> None:
+    client("write", width=0.5, path=str(tmp_path / "one.hdf5"))
+    wanted = array("given-up", tmp_path / "one.hdf5")
+    tasks = site.upload(wanted)
+    assert site.find("given-up") is None
+    with pytest.raises(SiteError, match="was closed"):
+        site.cloud.start([task.id for task in tasks])
+    with pytest.raises(SiteError, match="was closed"):
+        site.submit(wanted)
+
+
+def test_a_cancelled_array_ends_at_their_cloud(client: Client, site: SolverSite, tmp_path: Path) -> None:
+    client("write_long", path=str(tmp_path / "long.hdf5"))
+    site.submit(array("cancelled", tmp_path / "long.hdf5"))
+    follow(site, "cancelled", {JobState.RUNNING})
+    site.cancel("cancelled")
+    follow(site, "cancelled", {JobState.CANCELLED})
+
+
+def test_what_their_cloud_does_not_solve_is_refused_with_its_own_words(
+    client: Client, site: SolverSite, tmp_path: Path
+) -> None:
+    client("write_plain", path=str(tmp_path / "fdtd.hdf5"))
+    with pytest.raises(SiteError, match="no solver for Simulation is registered here"):
+        site.submit(array("refused", tmp_path / "fdtd.hdf5"))

@@ -14,8 +14,10 @@ from typing import Any
 
 import tidy3d as td
 from tidy3d import web
+from tidy3d.components.base import Tidy3dBaseModel
 from tidy3d.plugins.mode import ModeSolver
 from tidy3d.plugins.smatrix import LumpedPort, TerminalComponentModeler
+from tidy3d.web.core.task_core import WebTask
 
 LIGHT = td.C_0 / 1.55
 
@@ -34,6 +36,12 @@ def modes(width: float, cell: float = 0.1, number: int = 1) -> ModeSolver:
     plane = td.Box(size=(3, 2.4, 0))
     spec = td.ModeSpec(num_modes=number)
     return ModeSolver(simulation=waveguide(width, cell), plane=plane, mode_spec=spec, freqs=[LIGHT])
+
+
+def fields() -> td.Simulation:
+    """Return what takes their FDTD."""
+    pulse = td.GaussianPulse(freq0=LIGHT, fwidth=LIGHT / 10)
+    return waveguide(0.5).updated_copy(sources=[td.PointDipole(source_time=pulse, polarization="Ex")])
 
 
 def long() -> ModeSolver:
@@ -153,15 +161,34 @@ def resume_batch(path: str, folder: str) -> dict[str, float]:
 def refuse(kind: str) -> None:
     """Upload what nothing solves here."""
     if kind == "Simulation":
-        pulse = td.GaussianPulse(freq0=LIGHT, fwidth=LIGHT / 10)
-        source = td.PointDipole(source_time=pulse, polarization="Ex")
-        web.upload(waveguide(0.5).updated_copy(sources=[source]), task_name="fdtd", verbose=False)
+        web.upload(fields(), task_name="fdtd", verbose=False)
         return
     mm = 1000
     port = LumpedPort(name="in", center=(0, 0, mm / 2), size=(0, mm, mm), voltage_axis=2, impedance=50)
     space = td.Simulation(size=(9 * mm,) * 3, grid_spec=td.GridSpec.uniform(mm / 2), run_time=1e-9)
     modeler = TerminalComponentModeler(simulation=space, ports=[port], freqs=[5e9])
     web.upload(modeler, task_name="modeler", verbose=False)
+
+
+def write(width: float, path: str) -> None:
+    modes(width).to_file(path)
+
+
+def write_long(path: str) -> None:
+    long().to_file(path)
+
+
+def write_plain(path: str) -> None:
+    fields().to_file(path)
+
+
+def read(path: str) -> float:
+    return index(Tidy3dBaseModel.from_file(path))
+
+
+def orphan(named: str, folder: str) -> str:
+    """Make a task whose simulation never comes, as a client does whose next call was cut off."""
+    return str(WebTask.create("MODE_SOLVER", named, folder).task_id)
 
 
 def eme() -> str:
