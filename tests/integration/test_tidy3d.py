@@ -302,7 +302,7 @@ def test_their_cloud_is_a_site_where_an_array_is_priced_solved_once_and_fetched(
     report = follow(again, "sweep", {JobState.FINISHED})
     assert sum(job.cost or 0.0 for job in report.changes) == pytest.approx(quoted)
     assert again.depot is not None
-    found = [entry.path for entry in again.depot.outputs("sweep")]
+    found = sorted(entry.path for entry in again.depot.outputs("sweep"))
     assert found == ["sweep_a_0000.hdf5", "sweep_a_0001.hdf5"]
     again.depot.get("sweep", [(name, tmp_path / name) for name in found])
     indices = [client("read", path=str(tmp_path / name)) for name in found]
