@@ -51,8 +51,8 @@ class SolverOptions:
     """Who talks to the solver: simcampaign to its own service, or Tidy3D's official client to its cloud, with the API
     key of its own configuration; url and token_file are not for it."""
 
-    python: Text = sys.executable
-    """The Python of an environment that has tidy3d, for its client."""
+    python: Text | None = None
+    """The Python of an environment that has tidy3d, for its client; by default the one that runs simcampaign."""
 
 
 class SolverSite:
@@ -75,7 +75,7 @@ class SolverSite:
     def configure(cls, name: str, options: SolverOptions) -> Self:
         """Make a site of what a person wrote."""
         if options.client == "tidy3d":
-            return cls(Tidy3dCloud(options.python), name=name)
+            return cls(Tidy3dCloud(options.python or sys.executable), name=name)
         return cls(OwnCloud(partial(endpoint.find, options.url, options.token_file)), name=name)
 
     def writing(self, writer: Writer) -> SolverSite:

@@ -125,7 +125,7 @@ def test_what_never_arrived_is_looked_for_and_then_sent_again(site_at: Place, fa
 def test_what_arrived_is_found_after_the_answer_was_lost(site_at: Place, answer: Answer, hidden: int) -> None:
     played = Played(lost(answer))
     played.hidden = hidden
-    site, endpoint = site_at(played, settle_seconds=0.5)
+    site, endpoint = site_at(played, settle_seconds=30)
     assert site.submit(array_of()) == "job-0"
     assert len(played.jobs) == 1
     assert endpoint.asked.count("submitjob") == 1
