@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
 import sqlalchemy as sa
 
 from simcampaign.errors import ConflictError
+from simcampaign.ledger.parts import parts
 from simcampaign.ledger.queuerows import OVER, Change, Event, NewJob, Place, QueueFilter, QueueRow, QueueState
 from simcampaign.ledger.schema import queue_events, queue_jobs, queue_places
 
@@ -37,8 +38,6 @@ _THESE = sa.select(*COLUMNS).where(queue_jobs.c.id.in_(sa.bindparam("ids", expan
 _STANDING = sa.select(queue_jobs.c.id, queue_jobs.c.state, queue_jobs.c.started, queue_jobs.c.cancelling).where(
     queue_jobs.c.id.in_(sa.bindparam("ids", expanding=True))
 )
-_AT_ONCE = 500
-"""Most jobs that one statement asks for: databases bound the number of values."""
 
 
 @functools.cache
@@ -123,17 +122,13 @@ def get_all(connection: sa.Connection, ids: Iterable[str]) -> list[QueueRow]:
     """Return those of the jobs that are there, in the order asked for."""
     wanted = list(ids)
     found: dict[str, QueueRow] = {}
-    for some in _parts(wanted):
+    for some in parts(wanted):
         found |= {row["id"]: QueueRow.of(row) for row in connection.execute(_THESE, {"ids": some}).mappings()}
     return [found[job_id] for job_id in wanted if job_id in found]
 
 
-def _parts(ids: Sequence[str]) -> Iterator[Sequence[str]]:
-    return (ids[at : at + _AT_ONCE] for at in range(0, len(ids), _AT_ONCE))
-
-
 def _standing(connection: sa.Connection, ids: Sequence[str]) -> dict[str, sa.Row[Any]]:
-    return {row.id: row for some in _parts(ids) for row in connection.execute(_STANDING, {"ids": some})}
+    return {row.id: row for some in parts(ids) for row in connection.execute(_STANDING, {"ids": some})}
 
 
 def set_place(connection: sa.Connection, ids: Sequence[str], place: str, first: int) -> list[str]:

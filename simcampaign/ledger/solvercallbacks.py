@@ -7,10 +7,8 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
+from simcampaign.ledger.parts import parts
 from simcampaign.ledger.schema import metadata
-
-_MOST_IDS = 500
-"""Ids in one query; databases take no longer lists."""
 
 solver_callbacks = sa.Table(
     "solver_callbacks",
@@ -34,9 +32,9 @@ class Callback:
 def add(connection: sa.Connection, urls: Mapping[str, str]) -> list[Callback]:
     """Write URLs down by their tasks, and return those of these tasks; one that has a URL already keeps it."""
     known: dict[str, Callback] = {}
-    for first in range(0, len(urls), _MOST_IDS):
-        some = solver_callbacks.c.task.in_(list(urls)[first : first + _MOST_IDS])
-        known |= {each.task: each for each in _read(connection, sa.select(solver_callbacks).where(some))}
+    for some in parts(list(urls)):
+        query = sa.select(solver_callbacks).where(solver_callbacks.c.task.in_(some))
+        known |= {each.task: each for each in _read(connection, query)}
     new = [Callback(task, url) for task, url in urls.items() if task not in known]
     if new:
         rows = [{"task": each.task, "url": each.url, "told": each.told} for each in new]

@@ -14,10 +14,8 @@ from typing import Any
 import sqlalchemy as sa
 
 from simcampaign.errors import ConflictError
+from simcampaign.ledger.parts import parts
 from simcampaign.ledger.schema import metadata
-
-MOST_IDS = 500
-"""Ids in one query; databases take no longer lists."""
 
 
 class TaskState(StrEnum):
@@ -151,8 +149,8 @@ def get_all(connection: sa.Connection, ids: Iterable[str]) -> list[TaskRow]:
     """Return those of the tasks that are there, in the order asked for."""
     wanted = list(dict.fromkeys(ids))
     found: dict[str, TaskRow] = {}
-    for first in range(0, len(wanted), MOST_IDS):
-        query = sa.select(solver_tasks).where(solver_tasks.c.id.in_(wanted[first : first + MOST_IDS]))
+    for some in parts(wanted):
+        query = sa.select(solver_tasks).where(solver_tasks.c.id.in_(some))
         found |= {row["id"]: TaskRow.of(row) for row in connection.execute(query).mappings()}
     return [found[task_id] for task_id in wanted if task_id in found]
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
+from simcampaign.ledger.parts import parts
 from simcampaign.ledger.schema import metadata
-from simcampaign.ledger.solvertasks import MOST_IDS
 
 tidy3d_tasks = sa.Table(
     "tidy3d_tasks",
@@ -38,14 +38,13 @@ def of_tasks(connection: sa.Connection, ids: Iterable[str]) -> dict[str, Said]:
     """Return what was said of tasks, by their ids; of those that came another way nothing was."""
     wanted = list(ids)
     found: dict[str, Said] = {}
-    for first in range(0, len(wanted), MOST_IDS):
-        query = sa.select(tidy3d_tasks).where(tidy3d_tasks.c.id.in_(wanted[first : first + MOST_IDS]))
+    for some in parts(wanted):
+        query = sa.select(tidy3d_tasks).where(tidy3d_tasks.c.id.in_(some))
         found |= {row["id"]: Said(**row) for row in connection.execute(query).mappings()}
     return found
 
 
 def delete(connection: sa.Connection, ids: Sequence[str]) -> None:
     """Forget tasks."""
-    for first in range(0, len(ids), MOST_IDS):
-        gone = ids[first : first + MOST_IDS]
+    for gone in parts(ids):
         connection.execute(sa.delete(tidy3d_tasks).where(tidy3d_tasks.c.id.in_(gone)))
