@@ -20,8 +20,7 @@ from simcampaign.ledger import solvercallbacks
 from simcampaign.ledger.queuerows import Event
 from simcampaign.ledger.solvercallbacks import Callback
 from simcampaign.service.core.book import Book
-from simcampaign.service.solver.desk import task_of
-from simcampaign.service.solver.task import Task
+from simcampaign.service.solver.task import Task, task_of
 
 logger = logging.getLogger("simcampaign")
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import secrets
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from pathlib import Path
@@ -24,9 +23,7 @@ from simcampaign.service.solver.files import Files
 from simcampaign.service.solver.progress import Progress, ProgressBoard
 from simcampaign.service.solver.settings import SolverConfig
 from simcampaign.service.solver.starter import Starter
-from simcampaign.service.solver.task import Task, changed, with_jobs
-
-_ID_LENGTH = len("task-") + 16
+from simcampaign.service.solver.task import Task, changed, job_of, new_id, with_jobs
 
 
 class Wanted(Protocol):
@@ -100,7 +97,7 @@ class Desk:
         """Write tasks down; simulations that are here already are quoted at once. Raises ``ConflictError``."""
         tasks = [
             NewTask(
-                id=f"task-{secrets.token_hex(8)}",
+                id=new_id(),
                 user=user,
                 key=each.key,
                 name=each.name,
@@ -121,7 +118,7 @@ class Desk:
 
     def draft(self, user: str, name: str, folder: str) -> TaskRow:
         """Write a task down whose simulation is not known yet; ``take_in`` brings it."""
-        task_id = f"task-{secrets.token_hex(8)}"
+        task_id = new_id()
         task = NewTask(id=task_id, user=user, key=task_id, name=name, folder=folder, sha256="", size=0)
         (row,) = self._book.write(
             lambda connection: (solvertasks.create(connection, [task], self._book.clock()), [])
@@ -233,7 +230,7 @@ class Desk:
 
 def _jobs_of(row: TaskRow) -> list[str]:
     """Return the jobs of all attempts."""
-    return [row.id if number == 1 else f"{row.id}-a{number}" for number in range(1, row.attempt + 1)]
+    return [job_of(row.id, number) for number in range(1, row.attempt + 1)]
 
 
 def _check_deletable(connection: sa.Connection, tasks: Sequence[Task]) -> None:
@@ -249,11 +246,6 @@ def _check_deletable(connection: sa.Connection, tasks: Sequence[Task]) -> None:
                 "so that one cannot be deleted",
                 f"abort task {child.row.id} first",
             )
-
-
-def task_of(job_id: str) -> str:
-    """Return the task that a job of a solver is a try of, or the task itself."""
-    return job_id[:_ID_LENGTH]
 
 
 def refuse_size(size: int, most: int) -> None:

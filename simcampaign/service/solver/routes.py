@@ -20,8 +20,8 @@ from simcampaign.service import wire
 from simcampaign.service.news import News, rings
 from simcampaign.service.routes.asking import REFUSALS, Asking, Serving, need
 from simcampaign.service.solver.asking import Solving, find, only_of, user_of
-from simcampaign.service.solver.desk import Desk, refuse_size, task_of
-from simcampaign.service.solver.task import Task
+from simcampaign.service.solver.desk import Desk, refuse_size
+from simcampaign.service.solver.task import Task, task_of
 
 router = APIRouter(prefix="/solver/v1", tags=["solver"], responses=REFUSALS)
 

@@ -17,7 +17,7 @@ from simcampaign.service.core.work import Work
 from simcampaign.service.solver.engines import Engines
 from simcampaign.service.solver.files import Files
 from simcampaign.service.solver.settings import SolverConfig
-from simcampaign.service.solver.task import Task, changed, with_jobs
+from simcampaign.service.solver.task import Task, changed, job_of, with_jobs
 
 APPLICATION = "solver"
 INPUT, RESULT = "simulation.hdf5", "result.hdf5"
@@ -66,7 +66,7 @@ class Starter:
     def _job(self, row: TaskRow, attempt: int, priority: int, *, held: bool) -> NewJob:
         work = self._work(row)
         return NewJob(
-            id=row.id if attempt == 1 else f"{row.id}-a{attempt}",
+            id=job_of(row.id, attempt),
             user=row.user,
             site=self._config.site,
             group=row.folder,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -13,6 +14,9 @@ from simcampaign.ledger.solvertasks import TaskRow, TaskState
 
 CHANGED = "task_changed"
 """The event that a task is no longer as it was, beside those of its job."""
+
+_ID = "task-"
+_LENGTH = len(_ID) + 16
 
 FAILED = frozenset({"failed", "cancelled", "lost"})
 """What a task is that was started and did not end well."""
@@ -72,3 +76,18 @@ def changed(connection: sa.Connection, now: float, task_id: str, **values: objec
     """Change fields of a task, and return the event that tells of it."""
     row = solvertasks.update(connection, task_id, **values)
     return queuebook.note(connection, now, CHANGED, task_id, {"task_id": task_id, "state": str(row.state)})
+
+
+def new_id() -> str:
+    """Return an id that no task has."""
+    return f"{_ID}{secrets.token_hex((_LENGTH - len(_ID)) // 2)}"
+
+
+def job_of(task_id: str, attempt: int) -> str:
+    """Return the job of an attempt of a task."""
+    return task_id if attempt == 1 else f"{task_id}-a{attempt}"
+
+
+def task_of(job_id: str) -> str:
+    """Return the task that a job of a solver is a try of, or the task itself."""
+    return job_id[:_LENGTH]
