@@ -7,6 +7,7 @@ import queue
 from collections.abc import Iterator
 from typing import Any
 
+import engineio
 import socketio
 
 from tests.simcampaign.service.server import Server
@@ -25,6 +26,20 @@ KINDS = (
 LAST = {"job_completed", "job_cancelled"}
 
 
+class InOrder(engineio.Client):
+    """Hands messages on in the order in which they come; the library has a thread for each, and they overtake."""
+
+    def _trigger_event(self, event: str, *args: Any, **more: Any) -> Any:
+        return super()._trigger_event(event, *args, **{**more, "run_async": False})
+
+
+class Client(socketio.Client):
+    """A client that hears everything in order."""
+
+    def _engineio_client_class(self) -> type[engineio.Client]:
+        return InOrder
+
+
 class Ear:
     """Keeps what it is told, in order."""
 
@@ -32,7 +47,7 @@ class Ear:
         self.server = server
         self.heard: list[tuple[str, dict[str, Any]]] = []
         self._new: queue.SimpleQueue[tuple[str, dict[str, Any]]] = queue.SimpleQueue()
-        self.client = socketio.Client(
+        self.client = Client(
             request_timeout=60, reconnection_delay=0.1, reconnection_delay_max=0.5, randomization_factor=0.2
         )
         for kind in KINDS:
