@@ -278,7 +278,8 @@ class Dispatcher:
         hopeless: dict[str, str] = {}
         back = [change.id for change in changes if change.state is QueueState.QUEUED]
         with self._lock:
-            waiting = {row.id: row for row in self.book.get_all(back) if not row.state.over}
+            rows = self.book.get_all(back) if back else ()  # this is called with every change, and few are handed back
+            waiting = {row.id: row for row in rows if not row.state.over}
             for change in changes:
                 if change.id in waiting:
                     self._active.pop(change.id, None)
