@@ -11,10 +11,10 @@ from typing import Any, TypeVar
 
 from simcampaign.errors import ConfigError, ConflictError, LocationError, NetworkError, SimcampaignError, SiteError
 from simcampaign.jobs import Cause, JobState
-from simcampaign.sites.hosts.loop import LoopThread
 from simcampaign.web.cloud import CloudTask, Simulation
 from simcampaign.web.endpoint import Endpoint
 from simcampaign.web.link import Source, digest
+from simcampaign.web.loop import the_loop
 from simcampaign.web.session import Session, Upload
 from simcampaign.web.watching import Info
 
@@ -50,21 +50,18 @@ class OwnCloud:
     def __init__(self, find: Callable[[], Endpoint]) -> None:
         """Ask the endpoint that ``find`` returns; it is asked for when it is needed, and again if it went away."""
         self._find = find
-        self._loop: LoopThread | None = None
         self._session: Session | None = None
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave out connections, which are made again where they are needed."""
-        return {"_find": self._find, "_loop": None, "_session": None}
+        return {"_find": self._find, "_session": None}
 
     def _ask(self, work: Callable[[Session], Coroutine[Any, Any, T]]) -> T:
         with _told_as_site():
-            if self._loop is None:
-                self._loop = LoopThread("simcampaign solver")
             if self._session is None:
-                self._session = self._loop.call(_open(self._find()))
+                self._session = the_loop().call(_open(self._find()))
             try:
-                return self._loop.call(work(self._session))
+                return the_loop().call(work(self._session))
             except NetworkError:
                 self._session = None  # this machine's own solver may listen elsewhere now
                 raise

@@ -65,10 +65,10 @@ class Porch:
         """Pass a request of a client that polls on, if what it says is fine."""
         if scope["method"] == "POST":
             message = await receive()  # the gate has taken the whole body in
+            receive = handing_on(message, receive)
             if why := fault_of_body(message.get("body", b"")):
                 await _refuse(scope, receive, send, 400, why)
                 return
-            receive = handing_on(message, receive)
         await self._app(scope, receive, send)
 
     @staticmethod

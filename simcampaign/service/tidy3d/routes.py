@@ -10,7 +10,7 @@ from fastapi import APIRouter, Depends, HTTPException, Query, Request
 from pydantic import BaseModel, Field
 from starlette.concurrency import run_in_threadpool
 
-from simcampaign.service.news import News
+from simcampaign.service.news import News, rings
 from simcampaign.service.routes.asking import REFUSALS, Asking, Serving, need, written
 from simcampaign.service.security.access import Identity
 from simcampaign.service.solver.asking import find, only_of, user_of
@@ -126,9 +126,7 @@ class Caller:
                 left = deadline - loop.time()
                 if not found or found[0].status in _OVER or left <= 0:
                     return
-                try:
-                    await asyncio.wait_for(bell.wait(), left)
-                except TimeoutError:
+                if not await rings(bell, left):
                     return
         finally:
             self.news.hang_up(bell)

@@ -18,7 +18,6 @@ TYPES = {"ModeSolver": "MODE_SOLVER", "ModeSimulation": "MODE"}
 MODELERS = frozenset({"TERMINAL_CM", "MODAL_CM", "RF"})
 """Types whose tasks have routes of their own."""
 
-INPUTS = frozenset({"simulation.hdf5.gz", "mode_solver.hdf5.gz", "modeler.hdf5.gz"})
 RESULTS = frozenset({"output/simulation_data.hdf5.gz", "output/mode_solver_data.hdf5.gz", "output/cm_data.hdf5.gz"})
 LOG, ERROR, FAULT = "output/tidy3d.log", "output/tidy3d_error.json", "output/tidy3d_validation.json"
 
