@@ -135,8 +135,9 @@ def _part(target: Path, sha256: str) -> Iterator[Path]:
     part = target.with_name(f".{target.name}.{sha256[:16]}.part")
     with contextlib.ExitStack() as stack:
         file = stack.enter_context(part.open("ab"))
-        stack.callback(_remove_if_empty, part)
-        if not _is_ours(file, part):
+        if _is_ours(file, part):
+            stack.callback(_remove_if_empty, part)
+        else:
             part = target.with_name(f".{target.name}.{sha256[:16]}.{os.getpid()}-{id(file)}.part")
             stack.callback(part.unlink, missing_ok=True)
             part.touch()
