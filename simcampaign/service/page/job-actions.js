@@ -26,7 +26,17 @@ export function actionsFor(app, job) {
   ].filter(Boolean);
 }
 
-async function cancel(app, job) {
+/** Cancel a job. The page may be a moment behind: one that has started since is not ended without a question. */
+async function cancel(app, shown) {
+  let job = shown;
+  const look = async () => {
+    job = await app.api.get(jobPath(shown.id));
+  };
+  if (shown.status === "queued" && !(await app.notices.attempt(look))) return false;
+  if (OVER.has(job.status)) {
+    app.notices.done(`Job ${job.id} is over: ${job.status}`);
+    return true;
+  }
   const running = job.status !== "queued";
   if (
     running &&

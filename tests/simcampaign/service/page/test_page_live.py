@@ -25,6 +25,10 @@ arguments = ["Hello {name}", "{times}"]
 name = {type = "text"}
 times = {type = "integer", default = 1, at_least = 1, at_most = 9}
 """
+LOOK_AWAY = """away => {
+    Object.defineProperty(document, 'hidden', { value: away, configurable: true });
+    document.dispatchEvent(new Event('visibilitychange'));
+}"""
 
 
 @pytest.fixture(scope="module")
@@ -126,6 +130,23 @@ def test_a_running_job_is_cancelled_after_a_question_and_tried_again(
     expect(row(page, f"{job_id}-r1")).to_contain_text("completed")
 
 
+def test_a_job_that_started_since_the_page_was_told_is_not_ended_without_a_question(
+    page: Page, server: Server, tmp_path: Path
+) -> None:
+    job_id = server.shell(f"until [ -e '{tmp_path / 'gate'}' ]; do sleep 0.01; done", jobid="begun", held=True)
+    expect(row(page, job_id)).to_contain_text("held")
+    with page.expect_event("requestfailed", lambda request: "/events" in request.url):
+        page.evaluate(LOOK_AWAY, True)
+    server.http.post(f"/jobs/{job_id}/release", json={})
+    until(lambda: server.job(job_id)["status"] == "running")
+    expect(row(page, job_id)).to_contain_text("held")
+    row(page, job_id).get_by_role("button", name=f"Cancel job {job_id}").click()
+    expect(page.get_by_role("dialog")).to_contain_text(f"Job {job_id} is running")
+    page.get_by_role("dialog").get_by_role("button", name="Keep").click()
+    assert server.job(job_id)["status"] == "running"
+    (tmp_path / "gate").touch()
+
+
 def test_a_job_is_held_released_given_a_priority_and_deleted_on_its_own_page(page: Page, server: Server) -> None:
     held(server, "one")
     page.goto("/#/jobs/one")
@@ -169,12 +190,10 @@ def test_a_page_that_nobody_looks_at_lets_its_connections_go_and_catches_up_late
     expect(page.get_by_role("group", name="State")).to_contain_text("running")
     ended: list[str] = []
     page.on("requestfailed", lambda request: ended.append(request.url.partition("?")[0].rpartition("/")[2]))
-    look = "away => { Object.defineProperty(document, 'hidden', { value: away, configurable: true });"
-    look += " document.dispatchEvent(new Event('visibilitychange')); }"
-    page.evaluate(look, True)
+    page.evaluate(LOOK_AWAY, True)
     until(lambda: page.evaluate("1") and ended.count("events") == 2)
     (tmp_path / "gate").touch()
     server.wait(job_id)
     expect(page.get_by_role("group", name="State")).to_contain_text("running")
-    page.evaluate(look, False)
+    page.evaluate(LOOK_AWAY, False)
     expect(page.get_by_role("group", name="State")).to_contain_text("completed")
