@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from prefect import State
 from prefect.states import Cancelled, Completed
 
 from simcampaign.engine.campaign import Campaign
-from simcampaign.engine.collect import uncollected
 from simcampaign.engine.follow import Follower
 from simcampaign.engine.planning import Prepared
+from simcampaign.engine.rounds import run_rounds
 from simcampaign.engine.staging import Fetcher
-from simcampaign.engine.steps import gather, submit_missing
+from simcampaign.engine.steps import gather
 from simcampaign.engine.watch import Progress, WatchEnd, progress_of
 from simcampaign.ledger import ArrayRow
 from simcampaign.runs import RunState
@@ -38,9 +38,18 @@ def run_campaign(campaign: Campaign) -> Outcome:
         steps.WATCHED.attach(campaign)
         cancelled = CancelledElsewhere()
         table = ProgressTable(campaign.series.name)
-        submitted, end = _rounds(
-            campaign, lambda arrays: _watch(campaign, arrays, table, interrupts, cancelled, command)
-        )
+
+        def check(prepared: Prepared) -> None:
+            name_flow_run(campaign.series.name, prepared.plan)
+            CALLER.get().check(campaign, prepared)
+
+        def watch(arrays: Sequence[ArrayRow]) -> WatchEnd:
+            return _watch(campaign, arrays, table, interrupts, cancelled, command)
+
+        def stop() -> bool:
+            return interrupts.stopped or cancelled()
+
+        submitted, end = run_rounds(campaign, watch, stop, steps.WATCHED, check)
         collected = gather(campaign, steps.WATCHED)
         published = steps.WATCHED.summarise(campaign, command, None)
         # Last, so that a campaign run that is killed before it has a summary leaves something to do.
@@ -69,33 +78,6 @@ def final_state(outcome: Outcome) -> State[Outcome]:
     if outcome.complete:
         return Completed(message=outcome.counted, data=outcome)
     return Completed(name="PartiallyDone", message=outcome.counted, data=outcome)
-
-
-def _rounds(campaign: Campaign, watch: Callable[[Sequence[ArrayRow]], WatchEnd]) -> tuple[int, WatchEnd]:
-    """Submit what is to do and watch it; then what failed, as its cause calls for, until nothing is to be tried again.
-
-    Returns how many jobs were submitted and how the last watch ended.
-    """
-    # A person who starts a campaign run wants everything to be tried, however often it was tried before.
-    campaign = campaign.but(tried_since=campaign.ledger.last_array(campaign.id))
-
-    def check(prepared: Prepared) -> None:
-        name_flow_run(campaign.series.name, prepared.plan)
-        CALLER.get().check(campaign, prepared)
-
-    first = submit_missing(campaign, steps.WATCHED, check)
-    submitted = first.jobs
-    while True:
-        arrays = uncollected(campaign)
-        end = watch(arrays)
-        failed = campaign.ledger.failures(campaign.id, [array.id for array in arrays], limit=1)
-        if end is not WatchEnd.ENDED or campaign.settings.limits.attempts == 1 or not failed:
-            return submitted, end
-        again = submit_missing(campaign, steps.WATCHED).jobs
-        if not again:
-            return submitted, end
-        logger.info("Trying again what failed: %d jobs.", again)
-        submitted += again
 
 
 def _watch(

@@ -66,11 +66,11 @@ class Submitted:
         return sum(each.packing.size for each in self.submissions)
 
 
-def _accept(_prepared: Prepared) -> None:
+def accept(_prepared: Prepared) -> None:
     """Take any plan."""
 
 
-def submit_missing(campaign: Campaign, steps: Steps = PLAIN, check: Callable[[Prepared], None] = _accept) -> Submitted:
+def submit_missing(campaign: Campaign, steps: Steps = PLAIN, check: Callable[[Prepared], None] = accept) -> Submitted:
     """Plan the campaign and submit what is to do, then what is to be tried again with other resources.
 
     ``check`` is called with the plan before it is claimed, and raises to stop.
@@ -79,7 +79,7 @@ def submit_missing(campaign: Campaign, steps: Steps = PLAIN, check: Callable[[Pr
     submitted = Submitted(prepared, _send(campaign, prepared, submissions, steps))
     for variant, runs in prepared.again:
         # Another try is no longer the plan that was reviewed, but follows from it.
-        again, submissions = _plan_and_claim(variant, runs, steps, _accept)
+        again, submissions = _plan_and_claim(variant, runs, steps, accept)
         submitted.submissions += _send(variant, again, submissions, steps)
     return submitted
 

@@ -11,16 +11,17 @@ from __future__ import annotations
 import os
 import pickle
 import sys
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from simcampaign.engine.campaign import Campaign
-from simcampaign.engine.collect import uncollected
 from simcampaign.engine.owner import identity
 from simcampaign.engine.planning import Prepared, prepare
 from simcampaign.engine.report import Published, publish
-from simcampaign.engine.steps import PLAIN, gather, submit_missing
+from simcampaign.engine.rounds import run_rounds
+from simcampaign.engine.steps import PLAIN, gather
 from simcampaign.engine.submission import (
     Submission,
     check_submission,
@@ -34,15 +35,19 @@ from simcampaign.engine.submission import (
 from simcampaign.engine.tick import tick
 from simcampaign.engine.watch import WatchEnd, terminate, watch
 from simcampaign.errors import ConflictError
+from simcampaign.ledger import ArrayRow
 
 
-def run(campaign: Campaign) -> Published:
+def run(campaign: Campaign, stop: Callable[[], bool] = lambda: False) -> Published:
     PLAIN.attach(campaign)
-    submit_missing(campaign)
-    arrays = uncollected(campaign)
-    end = watch(campaign, arrays, lambda _: None, lambda: False)
-    if end is WatchEnd.TIME_UP and campaign.settings.terminate_jobs:
-        terminate(campaign, arrays, lambda _: None)
+
+    def watched(arrays: Sequence[ArrayRow]) -> WatchEnd:
+        end = watch(campaign, arrays, lambda _: None, lambda: False)
+        if end is WatchEnd.TIME_UP and campaign.settings.terminate_jobs:
+            terminate(campaign, arrays, lambda _: None)
+        return end
+
+    run_rounds(campaign, watched, stop)
     arrays = gather(campaign)
     published = publish(campaign, "run it again")
     for array in arrays:

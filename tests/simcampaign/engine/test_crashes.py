@@ -62,6 +62,20 @@ def test_runs_that_a_living_process_or_another_host_claimed_are_left_to_it(toy: 
     assert toy.plan_and_claim(other)[1] == []
 
 
+def test_what_another_campaign_run_is_about_to_submit_is_waited_for(toy: Any) -> None:
+    first = toy.campaign()
+    claimed = [toy.plan_and_claim(first)]
+
+    def looked() -> bool:
+        if claimed:  # it waits: now the other one goes on
+            toy.submit(first, *claimed.pop())
+        return False
+
+    assert toy.run(replace(toy.campaign(), owner="someone-else:1:1.00"), looked).plan.complete
+    assert not claimed
+    assert len(toy.noted()) == 3
+
+
 def test_an_intent_that_was_taken_over_is_not_submitted_by_its_former_owner(toy: Any) -> None:
     campaign = gone(toy.campaign())
     claimed = toy.plan_and_claim(campaign)
@@ -88,8 +102,7 @@ def test_engines_at_once_start_every_run_exactly_once(toy: Any) -> None:
             time.sleep(dice.uniform(0, 0.2))
         said = [driver.communicate()[0] for driver in drivers]
         assert [driver.returncode for driver in drivers] == [0, 0]
-        # Runs that the other has claimed but not submitted yet are left to it, and are in flight at the end.
-        assert "complete\n" in said, "whoever claimed the runs that both want watches them to their end"
+        assert said == ["complete\n"] * 2, "runs that the other has claimed are watched too"
         assert len(toy.noted()) == len(set(toy.noted())) == (18 if place else 12), notes
         assert all(is_settled(campaign) for campaign in campaigns)
         assert sorted(toy.noted()) == sorted(toy.noted("end"))
