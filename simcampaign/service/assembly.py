@@ -34,6 +34,7 @@ from simcampaign.service.settings import Settings
 from simcampaign.service.sites import sites_here, usable
 from simcampaign.service.solver.callbacks import Callbacks
 from simcampaign.service.solver.desk import Desk
+from simcampaign.service.solver.files import Files
 from simcampaign.service.tidy3d.face import Face
 from simcampaign.sites.local import LocalSite
 from simcampaign.sites.registry import LOCAL
@@ -132,8 +133,14 @@ class Service:
 
     def _open_solver(self) -> Desk:
         config = self.settings.solver
-        folder = Path(config.location).expanduser().absolute() if config.location else data_folder() / "solver"
-        return Desk(config, folder, self.book, self.dispatcher)
+        folder, bucket = data_folder() / "solver", None
+        if "://" in config.location:
+            from simcampaign.storage import Location  # noqa: PLC0415 - slow, and seldom needed
+
+            bucket = Location.open(config.location)
+        elif config.location:
+            folder = Path(config.location).expanduser().absolute()
+        return Desk(config, Files(folder, bucket), self.book, self.dispatcher)
 
     def _open_lane(self, name: str, ended: Callable[[Sequence[Change]], None]) -> Lane:
         site = usable(name).site

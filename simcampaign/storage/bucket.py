@@ -75,6 +75,22 @@ class Bucket:
 
         return _each(put, items, concurrency)
 
+    def upload(self, key: str, source: Path) -> None:
+        """Put a file, a large one in parts."""
+        self._told(lambda: self._store.put(self.prefix + key, source), f"write {self.url(key)}")
+
+    def download(self, key: str, target: Path) -> bool:
+        """Get an object piece by piece."""
+
+        def get() -> bool:
+            pieces = self._store.get(self.prefix + key).stream()
+            with target.open("wb") as file:
+                for piece in pieces:
+                    file.write(piece)
+            return True
+
+        return bool(self._if_there(get, f"read {self.url(key)}"))
+
     def copy_many(self, pairs: Iterable[tuple[str, str]], concurrency: int) -> int:
         """Copy objects within the bucket, several at once, without moving their contents here."""
 

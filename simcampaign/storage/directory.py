@@ -63,6 +63,20 @@ class Directory:
             count += 1
         return count
 
+    def upload(self, key: str, source: Path) -> None:
+        """Copy a file into the directory."""
+        with self._told("write", key):
+            self._replace(key, partial(shutil.copyfile, source))
+
+    def download(self, key: str, target: Path) -> bool:
+        """Copy a file out of the directory."""
+        with self._told("read", key):
+            try:
+                shutil.copyfile(self.url(key), target)
+            except FileNotFoundError:
+                return False
+        return True
+
     def copy_many(self, pairs: Iterable[tuple[str, str]], _concurrency: int) -> int:
         """Copy files one after the other; contents are copied, never linked, so that changing one leaves the other."""
         count = 0

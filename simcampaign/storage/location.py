@@ -27,6 +27,8 @@ class Store(Protocol):
     def read(self, key: str) -> bytes | None: ...  # noqa: D102
     def exists(self, key: str) -> bool: ...  # noqa: D102
     def write_many(self, items: Iterable[tuple[str, bytes]], concurrency: int) -> int: ...  # noqa: D102
+    def upload(self, key: str, source: Path) -> None: ...  # noqa: D102
+    def download(self, key: str, target: Path) -> bool: ...  # noqa: D102
     def copy_many(self, pairs: Iterable[tuple[str, str]], concurrency: int) -> int: ...  # noqa: D102
     def delete_many(self, keys: Iterable[str]) -> None: ...  # noqa: D102
     def list(self, prefix: str) -> KeyLists: ...  # noqa: D102
@@ -118,6 +120,14 @@ class Location:
         is quicker than several.
         """
         return self.store.write_many(((_checked(key), data) for key, data in items), concurrency)
+
+    def upload(self, key: str, source: Path) -> None:
+        """Write a file of this machine, whatever its size, atomically."""
+        self.store.upload(_checked(key), source)
+
+    def download(self, key: str, target: Path) -> bool:
+        """Copy a file to this machine, whatever its size; False, and nothing written, if there is none."""
+        return self.store.download(_checked(key), target)
 
     def copy(self, source_key: str, target_key: str) -> None:
         """Copy a file within the location; ``LocationError`` if there is no such source."""

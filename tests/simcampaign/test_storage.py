@@ -102,6 +102,18 @@ def test_many_files_are_written_and_counted(location: Location) -> None:
     assert location.read("in/59.xml") == b"59"
 
 
+def test_files_of_this_machine_are_copied_in_and_out(location: Location, tmp_path: Path) -> None:
+    source, target = tmp_path / "source", tmp_path / "target"
+    source.write_bytes(bytes(range(256)) * 50_000)  # larger than what S3 is sent in one part
+    location.upload("in/large", source)
+    assert location.read("in/large") == source.read_bytes()
+    assert location.download("in/large", target)
+    assert target.read_bytes() == source.read_bytes()
+    target.unlink()
+    assert not location.download("in/other", target)
+    assert not target.exists()
+
+
 def test_bulk_writes_hold_only_a_window_in_memory(location: Location) -> None:
     ahead = 0
     seen = 0

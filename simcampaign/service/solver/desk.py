@@ -39,13 +39,13 @@ class Wanted(Protocol):
 class Desk:
     """The solver of one service. Its methods wait for the disk: any thread but the event loop's may call them."""
 
-    def __init__(self, config: SolverConfig, folder: Path, book: Book, dispatcher: Dispatcher) -> None:
-        """Keep files below ``folder``. Raises ``LocationError``."""
+    def __init__(self, config: SolverConfig, files: Files, book: Book, dispatcher: Dispatcher) -> None:
+        """Keep simulations and results in ``files``."""
         self.config = config
-        self.files = Files(folder)
+        self.files = files
         self._book = book
         self._dispatcher = dispatcher
-        self._engines = Engines(config, folder)
+        self._engines = Engines(config, files.folder)
         self._starter = Starter(config, self._engines, self.files, dispatcher)
         self._collector = Collector(self.files, book, dispatcher)
         self._progress = ProgressBoard(dispatcher.lane)
@@ -190,8 +190,18 @@ class Desk:
         Raises ``ConflictError`` for one that cannot be started, or if all together may cost more than ``budget``; then
         none was started.
         """
+        self._bring(self._book.read(lambda connection: solvertasks.get_all(connection, wanted)))
         self._starter.begin(wanted, budget, priority)
         self._collector.watch([each.row for each in self.get(list(wanted)) if each.row.state is TaskState.STARTED])
+
+    def _bring(self, rows: Sequence[TaskRow]) -> None:
+        """Have what tasks are solved from on this host."""
+        for row in rows:
+            self.files.bring(self.files.content(row.user, row.sha256))
+        named = sorted({parent for row in rows for parent in row.parents})
+        for parent in self._book.read(lambda connection: solvertasks.get_all(connection, named)):
+            if parent.state is TaskState.SAVED:
+                self.files.bring(self.files.result(parent.id))
 
     def abort(self, tasks: Sequence[Task]) -> None:
         """End tasks that run or wait; others are left alone."""

@@ -5,20 +5,29 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import secrets
 import shutil
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from simcampaign.errors import ConflictError, LocationError
 
-_PIECE = 2**20
+if TYPE_CHECKING:
+    from simcampaign.storage import Location
 
 
 class Files:
-    """A directory of the service. Simulations of one user are never taken for those of another."""
+    """A directory of the service. Simulations of one user are never taken for those of another.
 
-    def __init__(self, folder: Path) -> None:
-        """Keep files below ``folder``, which is made. Raises ``LocationError``."""
+    With a bucket, that is where files are kept: what lies in the directory are copies, which may be lost.
+    """
+
+    def __init__(self, folder: Path, bucket: Location | None = None) -> None:
+        """Keep files below ``folder``, which is made, and in ``bucket``, if there is one. Raises ``LocationError``."""
         self.folder = folder
+        self._bucket = bucket
+        if bucket is not None:
+            bucket.check_writable()
         try:
             for each in ("contents", "uploads", "results"):
                 (folder / each).mkdir(parents=True, exist_ok=True)
@@ -33,6 +42,22 @@ class Files:
     def result(self, task_id: str) -> Path:
         """Return where the result of a task lies."""
         return self.folder / "results" / f"{task_id}.hdf5"
+
+    def bring(self, path: Path) -> bool:
+        """Have a simulation or a result in the directory that lies in the bucket only; False if it is in neither."""
+        if path.exists():
+            return True
+        if self._bucket is None:
+            return False
+        path.parent.mkdir(exist_ok=True)
+        part = path.with_name(f"{path.name}.{secrets.token_hex(4)}.part")
+        try:
+            if not self._bucket.download(self._key(path), part):
+                return False
+            part.replace(path)
+        finally:
+            part.unlink(missing_ok=True)
+        return True
 
     def part(self, user: str, sha256: str) -> Path:
         """Return where a simulation lies while it arrives."""
@@ -61,14 +86,14 @@ class Files:
         whole.parent.mkdir(exist_ok=True)
         with part.open("rb") as file:
             os.fsync(file.fileno())
-        part.replace(whole)
+        self._put(part, whole)
 
     def take(self, user: str, source: Path) -> tuple[str, int]:
         """Take a simulation in that lies whole beside these files; returns its checksum and size."""
         found, size = digest(source), source.stat().st_size
         whole = self.content(user, found)
         whole.parent.mkdir(exist_ok=True)
-        source.replace(whole)
+        self._put(source, whole)
         return found, size
 
     def keep(self, task_id: str, source: Path) -> tuple[str, int]:
@@ -77,17 +102,31 @@ class Files:
         if source.exists():
             temporary = target.with_suffix(".part")
             shutil.move(source, temporary)
-            temporary.replace(target)
+            self._put(temporary, target)
         return digest(target), target.stat().st_size
 
     def remove_result(self, task_id: str) -> None:
         """Remove the result of a task, if there is one."""
-        self.result(task_id).unlink(missing_ok=True)
+        self._remove(self.result(task_id))
 
     def remove_content(self, user: str, sha256: str) -> None:
         """Remove a simulation and what arrived of it."""
-        self.content(user, sha256).unlink(missing_ok=True)
+        self._remove(self.content(user, sha256))
         self.part(user, sha256).unlink(missing_ok=True)
+
+    def _put(self, source: Path, target: Path) -> None:
+        """Keep a file of the directory under its last name; in the bucket first, so that a copy is never alone."""
+        if self._bucket is not None:
+            self._bucket.upload(self._key(target), source)
+        source.replace(target)
+
+    def _remove(self, path: Path) -> None:
+        path.unlink(missing_ok=True)
+        if self._bucket is not None:
+            self._bucket.delete_many([self._key(path)])
+
+    def _key(self, path: Path) -> str:
+        return path.relative_to(self.folder).as_posix()
 
 
 def digest(path: Path) -> str:

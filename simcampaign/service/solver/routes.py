@@ -222,7 +222,7 @@ def get_simulation(task_id: str, service: Serving, identity: Asking, desk: Solvi
     """Return the file of a simulation, or ranges of it."""
     (task,) = find(desk, only_of(service, identity), [task_id])
     path = desk.files.content(task.row.user, task.row.sha256)
-    if not path.exists():
+    if not desk.files.bring(path):
         raise HTTPException(404, f"the simulation of task {task_id} is not here yet")
     return FileResponse(path, media_type="application/octet-stream", headers={"etag": f'"{task.row.sha256}"'})
 
@@ -234,6 +234,7 @@ def get_result(task_id: str, service: Serving, identity: Asking, desk: Solving) 
     if not task.row.result_sha256:
         raise HTTPException(404, f"task {task_id} is {task.status}, and has no result")
     path = desk.files.result(task_id)
+    desk.files.bring(path)
     return FileResponse(path, media_type="application/octet-stream", headers={"etag": f'"{task.row.result_sha256}"'})
 
 

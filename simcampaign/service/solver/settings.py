@@ -48,7 +48,8 @@ class SolverConfig:
     """Whether clients may have simulations solved; `simcampaign serve --solver` says so, too."""
 
     location: str = ""
-    """Directory where simulations and results are kept; by default `solver` in the folder of the ledger."""
+    """Directory or `s3://bucket[/prefix]` where simulations and results are kept; by default `solver` in the folder of
+    the ledger. Of what lies in a bucket, copies are kept in that folder."""
 
     site: Text = "local"
     """Where simulations are solved."""

@@ -6,6 +6,7 @@ import json
 import secrets
 from collections.abc import Sequence
 from concurrent.futures import Future
+from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
@@ -107,9 +108,9 @@ class Face:
         row = task.row
         # A client asks for a simulation by the common name, too, whatever it was called when it came.
         if name in {own, "simulation.hdf5.gz"}:
-            self._exchange.hand_out(row.id, name, self.desk.files.content(row.user, row.sha256))
+            self._hand_out(row.id, name, self.desk.files.content(row.user, row.sha256))
         elif name in words.RESULTS and row.state is TaskState.SAVED:
-            self._exchange.hand_out(row.id, name, self.desk.files.result(row.id))
+            self._hand_out(row.id, name, self.desk.files.result(row.id))
         elif name == words.LOG and task.job is not None:
             self._exchange.write(row.id, name, self.desk.log(task, 0, LONGEST_LOG))
         elif name == words.ERROR and words.status(task).endswith("error"):
@@ -119,6 +120,10 @@ class Face:
         else:
             return False
         return True
+
+    def _hand_out(self, task_id: str, name: str, path: Path) -> None:
+        self.desk.files.bring(path)
+        self._exchange.hand_out(task_id, name, path)
 
     def _fault(self, task: Task) -> str:
         """Return why a task failed, with the last that its solver said."""
