@@ -44,8 +44,9 @@ class Measured:
     many_rate: float
     """Jobs a second, from the first submission to the last end."""
 
-    together_rate: float | None
-    """Jobs a second, if many are submitted with one request; None where there is no such request."""
+    few_together_rate: float | None
+    many_together_rate: float | None
+    """Jobs a second, if all are submitted with one request; None where there is no such request."""
 
     listing: float
     """Seconds until all jobs are listed."""
@@ -54,7 +55,8 @@ class Measured:
     idle_mib: float
     few_mib: float
     many_mib: float
-    """Memory after its start, after a few jobs, and after many."""
+    listed_mib: float
+    """Memory after its start, after a few jobs, after many, and once these were listed."""
 
     def quantile(self, share: float) -> float:
         """Return the milliseconds that this share of the single jobs took at most."""
@@ -70,13 +72,24 @@ def measure(manager: Manager, singles: int, few: int, many: int) -> Measured:
         few_rate = _rate(manager, few)
         few_mib = manager.memory_mib()
         many_rate = _rate(manager, many)
+        many_mib = manager.memory_mib()
         began = time.perf_counter()
         listed = manager.get("/jobs")
         listing = time.perf_counter() - began
-        many_mib = manager.memory_mib()
-        together_rate = _rate_together(manager, few)
+        listed_mib = manager.memory_mib()
         return Measured(
-            start, times, few_rate, many_rate, together_rate, listing, len(listed) / 2**20, idle, few_mib, many_mib
+            start=start,
+            singles=times,
+            few_rate=few_rate,
+            many_rate=many_rate,
+            few_together_rate=_rate_together(manager, few),
+            many_together_rate=_rate_together(manager, many),
+            listing=listing,
+            listing_mib=len(listed) / 2**20,
+            idle_mib=idle,
+            few_mib=few_mib,
+            many_mib=many_mib,
+            listed_mib=listed_mib,
         )
 
 
@@ -117,17 +130,21 @@ def show(measured: dict[str, Measured], few: int, many: int) -> Table:
         "one job, mean, ms": lambda each: f"{1000 * statistics.fmean(each.singles):.1f}",
         f"{few:,} jobs, jobs/s": lambda each: f"{each.few_rate:.0f}",
         f"{many:,} jobs, jobs/s": lambda each: f"{each.many_rate:.0f}",
-        f"{few:,} jobs in one request, jobs/s": lambda each: (
-            "not possible" if each.together_rate is None else f"{each.together_rate:.0f}"
-        ),
+        f"{few:,} jobs in one request, jobs/s": lambda each: _per_second(each.few_together_rate),
+        f"{many:,} jobs in one request, jobs/s": lambda each: _per_second(each.many_together_rate),
         f"GET /jobs at {many:,}, s": lambda each: f"{each.listing:.2f} ({each.listing_mib:.1f} MiB)",
         "memory idle, MiB": lambda each: f"{each.idle_mib:.0f}",
         f"memory after {few:,} jobs, MiB": lambda each: f"{each.few_mib:.0f}",
         f"memory after {many:,} jobs, MiB": lambda each: f"{each.many_mib:.0f}",
+        "memory once they were listed, MiB": lambda each: f"{each.listed_mib:.0f}",
     }
     for label, text in rows.items():
         table.add_row(label, *(text(each) for each in measured.values()))
     return table
+
+
+def _per_second(rate: float | None) -> str:
+    return "not possible" if rate is None else f"{rate:.0f}"
 
 
 def ratios(ours: Measured, peer: Measured) -> list[str]:

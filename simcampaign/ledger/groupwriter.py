@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import queue
 import threading
 from collections.abc import Callable, Sequence
@@ -14,6 +15,7 @@ import sqlalchemy as sa
 from simcampaign.ledger.schema import Database
 
 T = TypeVar("T")
+Item = TypeVar("Item")
 _Done = tuple[tuple[Any, Any] | None, BaseException | None]
 """What a write returned, or why it failed."""
 
@@ -23,7 +25,8 @@ _MOST = 500
 
 @dataclass
 class _Wanted:
-    write: Callable[[sa.Connection], tuple[Any, Any]]
+    write: Callable[[sa.Connection, Sequence[Any]], Sequence[tuple[Any, Any]]]
+    item: Any
     future: Future[Any]
 
 
@@ -46,8 +49,17 @@ class GroupWriter:
 
         It returns its result and a note.
         """
+        return self.write_alike(lambda connection, _: [write(connection)], None)
+
+    def write_alike(
+        self, write: Callable[[sa.Connection, Sequence[Item]], Sequence[tuple[T, Any]]], item: Item
+    ) -> Future[T]:
+        """Have an item written by ``write``, which is given all that wait for the same ``write`` behind each other.
+
+        It returns a result and a note for each.
+        """
         future: Future[T] = Future()
-        self._wanted.put(_Wanted(write, future))
+        self._wanted.put(_Wanted(write, item, future))
         return future
 
     def close(self) -> None:
@@ -89,21 +101,26 @@ class GroupWriter:
         """Write everything at once; None if one of the writes failed, and nothing was written."""
         try:
             with self._database.write() as connection:
-                return [(wanted.write(connection), None) for wanted in together]
+                return [
+                    (answer, None)
+                    for write, alike in itertools.groupby(together, lambda wanted: wanted.write)
+                    for answer in write(connection, [wanted.item for wanted in alike])
+                ]
         except Exception:  # noqa: BLE001 - each is tried by itself, and told what was wrong
             return None
 
     def _each(self, together: list[_Wanted]) -> list[_Done]:
         """Write what can be written; savepoints, which cost as much as the writes, part them from each other."""
         with self._database.write() as connection:
-            return [_attempt(connection, wanted.write) for wanted in together]
+            return [_attempt(connection, wanted) for wanted in together]
 
 
-def _attempt(connection: sa.Connection, write: Callable[[sa.Connection], tuple[Any, Any]]) -> _Done:
+def _attempt(connection: sa.Connection, wanted: _Wanted) -> _Done:
     """Write, so that a failure takes back this write alone."""
     try:
         with connection.begin_nested():
-            return write(connection), None
+            (answer,) = wanted.write(connection, [wanted.item])
+            return answer, None
     except sa.exc.OperationalError:
         raise  # the disk, or the server: nothing of this transaction is safe
     except Exception as error:  # noqa: BLE001 - whoever waits for it is told

@@ -32,7 +32,17 @@ _NOTE = sa.insert(queue_events).returning(queue_events.c.seq, sort_by_parameter_
 _SAME = sa.select(*COLUMNS).where(
     sa.or_(queue_jobs.c.id == sa.bindparam("id"), queue_jobs.c.idempotency_key == sa.bindparam("key", type_=sa.String))
 )
-_NEW = sa.insert(queue_jobs).returning(queue_jobs.c.seq)
+_TAKEN = (
+    sa.select(queue_jobs.c.id)
+    .where(
+        sa.or_(
+            queue_jobs.c.id.in_(sa.bindparam("ids", expanding=True)),
+            queue_jobs.c.idempotency_key.in_(sa.bindparam("keys", expanding=True)),
+        )
+    )
+    .limit(1)
+)
+_NEW = sa.insert(queue_jobs).returning(queue_jobs.c.seq, sort_by_parameter_order=True)
 _GET = sa.select(*COLUMNS).where(queue_jobs.c.id == sa.bindparam("id"))
 _THESE = sa.select(*COLUMNS).where(queue_jobs.c.id.in_(sa.bindparam("ids", expanding=True)))
 _STANDING = sa.select(queue_jobs.c.id, queue_jobs.c.state, queue_jobs.c.started, queue_jobs.c.cancelling).where(
@@ -82,23 +92,47 @@ def submit(connection: sa.Connection, job: NewJob, position: int, now: float) ->
     the content is another.
     """
     found = connection.execute(_SAME, {"id": job.id, "key": job.idempotency_key}).mappings().first()
-    if found is not None:
-        row = QueueRow.of(found)
-        if row.request_digest == job.request_digest and row.user == job.user:
-            return row, []
-        what = f"job {job.id}" if row.id == job.id else f"idempotency key {job.idempotency_key!r}"
-        raise ConflictError(f"{what} is there already, for another job", "take another one, or leave it out")
-    values = new_row(job, now)
-    seq = connection.execute(_NEW, values).scalar_one()
-    row = QueueRow.of({name: values.get(name) for name in QueueRow.__dataclass_fields__} | {"seq": seq})
-    event = {"job_id": job.id, "priority": job.priority, "queue_position": position}
-    return row, [note(connection, now, "job_queued", job.id, event)]
+    if found is None:
+        return _add(connection, [(job, position)], now)[0]
+    row = QueueRow.of(found)
+    if row.request_digest == job.request_digest and row.user == job.user:
+        return row, []
+    what = f"job {job.id}" if row.id == job.id else f"idempotency key {job.idempotency_key!r}"
+    raise ConflictError(f"{what} is there already, for another job", "take another one, or leave it out")
+
+
+def submit_all(
+    connection: sa.Connection, wanted: Sequence[tuple[NewJob, int]], now: float
+) -> list[tuple[QueueRow, list[Event]]]:
+    """Put jobs into the queue, each at a position; see ``submit``."""
+    ids = [job.id for job, _ in wanted]
+    keys = [job.idempotency_key for job, _ in wanted if job.idempotency_key is not None]
+    differ = len(set(ids)) == len(ids) and len(set(keys)) == len(keys)
+    if len(wanted) > 1 and differ and connection.scalar(_TAKEN, {"ids": ids, "keys": keys}) is None:
+        return _add(connection, wanted, now)
+    return [submit(connection, job, position, now) for job, position in wanted]
+
+
+def _add(
+    connection: sa.Connection, wanted: Sequence[tuple[NewJob, int]], now: float
+) -> list[tuple[QueueRow, list[Event]]]:
+    values = [new_row(job, now) for job, _ in wanted]
+    numbers = connection.scalars(_NEW, values)
+    rows = [
+        QueueRow.of({name: each.get(name) for name in QueueRow.__dataclass_fields__} | {"seq": seq})
+        for each, seq in zip(values, numbers, strict=True)
+    ]
+    told = [
+        ("job_queued", job.id, {"job_id": job.id, "priority": job.priority, "queue_position": position})
+        for job, position in wanted
+    ]
+    return [(row, [event]) for row, event in zip(rows, note_all(connection, now, told), strict=True)]
 
 
 def new_row(job: NewJob, now: float) -> dict[str, Any]:
     """Return what a job that waits is written down as."""
     return {
-        **asdict(job),
+        **{name: getattr(job, name) for name in NewJob.__dataclass_fields__},
         "after": json.dumps(job.after),
         "after_ok": json.dumps(job.after_ok),
         "state": QueueState.QUEUED,

@@ -71,8 +71,10 @@ class News:
     async def behind(self, since: int, job_id: str | None = None) -> Sequence[Event]:
         """Return the next events behind a sequence number, ``MOST`` at most; of one job or of all."""
         if self._newest and self._newest[0].seq <= since + 1:
-            new = (each for each in self._newest if each.seq > since and job_id in {None, each.job_id})
-            return list(itertools.islice(new, MOST))
+            # Most clients are nearly up to date: what they have not heard stands at the end.
+            new = list(itertools.takewhile(lambda each: each.seq > since, reversed(self._newest)))
+            of_it = (each for each in reversed(new) if job_id in {None, each.job_id})
+            return list(itertools.islice(of_it, MOST))
         return await run_in_threadpool(self._service.book.events_since, since, MOST, job_id)
 
     async def stream(self, since: int, job_id: str | None = None) -> AsyncIterator[str]:

@@ -7,7 +7,6 @@ import re
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
@@ -104,8 +103,8 @@ def queue(standing: Standing, most: int) -> dict[str, Any]:
 
 def resources(sample: Sample) -> dict[str, Any]:
     """Return a look at the host."""
-    values = asdict(sample)
-    taken = datetime.fromtimestamp(values.pop("time"), UTC).astimezone().replace(tzinfo=None)
+    values = {name: getattr(sample, name) for name in Sample.__dataclass_fields__ if name != "time"}
+    taken = datetime.fromtimestamp(sample.time, UTC).astimezone().replace(tzinfo=None)
     return {**values, "timestamp": taken.isoformat()}
 
 

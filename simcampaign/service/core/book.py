@@ -56,12 +56,13 @@ class Book:
 
     def submit(self, job: NewJob, position: int) -> Future[tuple[QueueRow, bool]]:
         """Put a job into the queue at a position; returns its row, and whether it is new. See ``queuebook.submit``."""
+        return self._writer.write_alike(self._submit_all, (job, position))
 
-        def write(connection: sa.Connection) -> tuple[tuple[QueueRow, bool], list[Event]]:
-            row, events = queuebook.submit(connection, job, position, self.clock())
-            return (row, bool(events)), events
-
-        return self._writer.write(write)
+    def _submit_all(
+        self, connection: sa.Connection, wanted: Sequence[tuple[NewJob, int]]
+    ) -> list[tuple[tuple[QueueRow, bool], list[Event]]]:
+        done = queuebook.submit_all(connection, wanted, self.clock())
+        return [((row, bool(events)), events) for row, events in done]
 
     def submit_array(self, array: NewArray, jobs: Sequence[NewJob]) -> Future[tuple[ArrayRow, list[QueueRow]]]:
         """Put an array into the queue; returns it, and its jobs if it is new. See ``queuearrays.submit``."""

@@ -6,6 +6,7 @@ import random
 import signal
 import subprocess
 import sys
+import threading
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -179,6 +180,44 @@ def test_the_same_submission_once_more_is_the_same_job_and_another_is_refused(ma
     with pytest.raises(ConflictError, match="for another job"):
         manager.submit("a", request_digest="2")
     assert len(manager.dispatcher.book.listed(QueueFilter())) == 1
+
+
+def test_submissions_that_come_together_are_each_taken_in_or_refused_for_itself(manager: Manager) -> None:
+    go = threading.Event()
+    book = manager.dispatcher.book
+
+    def together(*wanted: tuple[str, str, str | None]) -> list[tuple[str, bool] | str]:
+        """Submit jobs (id, content, idempotency key) that are all written in one transaction."""
+        go.clear()
+        book.write(lambda _: (go.wait(60), []))
+        futures = [
+            manager.dispatcher.submit(shell(name, "true", held=True, request_digest=content, idempotency_key=key))
+            for name, content, key in wanted
+        ]
+        go.set()
+        return [
+            type(error).__name__ if (error := each.exception()) else (each.result()[0].id, each.result()[1])
+            for each in futures
+        ]
+
+    fresh = [("a", True), ("b", True), ("c", True)]
+    assert together(("a", "1", None), ("b", "1", "k"), ("c", "1", None)) == fresh
+    assert together(("d", "1", None), ("a", "1", None), ("b", "2", None), ("e", "1", "k"), ("f", "1", "n")) == [
+        ("d", True),
+        ("a", False),
+        "ConflictError",
+        ("b", False),
+        ("f", True),
+    ]
+    assert together(("g", "1", None), ("g", "1", None), ("h", "1", "m"), ("i", "1", "m")) == [
+        ("g", True),
+        ("g", False),
+        ("h", True),
+        ("h", False),
+    ]
+    ids = ["a", "b", "c", "d", "f", "g", "h"]
+    assert [event.job_id for event in book.events_since(0)] == ids
+    assert [row.id for row in book.listed(QueueFilter())] == ids
 
 
 def test_limits_are_changed_all_or_none(manager: Manager) -> None:
