@@ -27,8 +27,6 @@ from simcampaign.service.routes import (
 )
 from simcampaign.service.security.gate import Gate
 from simcampaign.service.sockets.late import LateSockets
-from simcampaign.service.solver import routes as solver_routes
-from simcampaign.service.tidy3d import routes as tidy3d_routes
 
 _STATUSES: dict[type[SimcampaignError], int] = {
     ConfigError: 400,
@@ -62,9 +60,14 @@ def make_api(service: Service) -> FastAPI:
     api.state.tails = Tails(service)
     for each in (listing, changing, arrays, campaigns, overview, hosting, system, description, page):
         api.include_router(each.router)
+    # Who does not need these routes need not wait for them.
     if service.solver is not None:
+        from simcampaign.service.solver import routes as solver_routes  # noqa: PLC0415
+
         api.include_router(solver_routes.router)
     if service.tidy3d is not None:
+        from simcampaign.service.tidy3d import routes as tidy3d_routes  # noqa: PLC0415
+
         api.include_router(tidy3d_routes.router)
     api.add_exception_handler(SimcampaignError, _known_error)
     api.add_exception_handler(RequestValidationError, _wrong_request)

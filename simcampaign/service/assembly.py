@@ -10,7 +10,7 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 import sqlalchemy as sa
 
@@ -32,12 +32,13 @@ from simcampaign.service.figures import Figures
 from simcampaign.service.security.access import Access
 from simcampaign.service.settings import Settings
 from simcampaign.service.sites import sites_here, usable
-from simcampaign.service.solver.callbacks import Callbacks
-from simcampaign.service.solver.desk import Desk
-from simcampaign.service.solver.files import Files
-from simcampaign.service.tidy3d.face import Face
 from simcampaign.sites.local import LocalSite
 from simcampaign.sites.registry import LOCAL
+
+if TYPE_CHECKING:
+    from simcampaign.service.solver.callbacks import Callbacks
+    from simcampaign.service.solver.desk import Desk
+    from simcampaign.service.tidy3d.face import Face
 
 EVENTS_KEPT = 200_000
 """Events that a client which comes back can be told, at least."""
@@ -79,11 +80,11 @@ class Service:
             lambda: self.dispatcher.standing().held_back,
         )
         self.dispatcher.others_here = lambda: self.campaigns.running_here
-        self.solver = self._open_solver() if settings.solver.enabled or settings.solver.tidy3d.enabled else None
-        self.callbacks = None
-        if self.solver is not None:
-            self.callbacks = Callbacks(self.book, self.solver.get, settings.solver.callback_hosts)
-        self.tidy3d = Face(self.solver, self.book) if self.solver and settings.solver.tidy3d.enabled else None
+        self.solver: Desk | None = None
+        self.callbacks: Callbacks | None = None
+        self.tidy3d: Face | None = None
+        if settings.solver.enabled or settings.solver.tidy3d.enabled:
+            self._open_solver()
 
     def start(self) -> None:
         """Take up what an earlier service left, and go to work."""
@@ -131,16 +132,24 @@ class Service:
         """Write down where this service is reached, for whoever starts a second one."""
         self._claim.describe(url)
 
-    def _open_solver(self) -> Desk:
+    def _open_solver(self) -> None:
+        # Imported here: who has nothing solved does not wait for it.
+        from simcampaign.service.solver.callbacks import Callbacks  # noqa: PLC0415
+        from simcampaign.service.solver.desk import Desk  # noqa: PLC0415
+        from simcampaign.service.solver.files import Files  # noqa: PLC0415
+        from simcampaign.service.tidy3d.face import Face  # noqa: PLC0415
+        from simcampaign.storage import Location  # noqa: PLC0415
+
         config = self.settings.solver
         folder, bucket = data_folder() / "solver", None
         if "://" in config.location:
-            from simcampaign.storage import Location  # noqa: PLC0415 - slow, and seldom needed
-
             bucket = Location.open(config.location)
         elif config.location:
             folder = Path(config.location).expanduser().absolute()
-        return Desk(config, Files(folder, bucket), self.book, self.dispatcher)
+        self.solver = Desk(config, Files(folder, bucket), self.book, self.dispatcher)
+        self.callbacks = Callbacks(self.book, self.solver.get, config.callback_hosts)
+        if config.tidy3d.enabled:
+            self.tidy3d = Face(self.solver, self.book)
 
     def _open_lane(self, name: str, ended: Callable[[Sequence[Change]], None]) -> Lane:
         site = usable(name).site

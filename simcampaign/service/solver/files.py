@@ -8,12 +8,9 @@ import os
 import secrets
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from simcampaign.errors import ConflictError, LocationError
-
-if TYPE_CHECKING:
-    from simcampaign.storage import Location
+from simcampaign.storage import Location
 
 
 class Files:
