@@ -1,5 +1,7 @@
 """The ledger: the record of every intent, submission, state change and cost. The only door to SQL."""
 
+# Modules that hold tables are all imported here: whoever opens a ledger makes those that it lacks.
+from simcampaign.ledger import jobcosts, solvercallbacks, solvertasks, tidy3dtasks  # noqa: F401
 from simcampaign.ledger.intents import LEASE_SECONDS
 from simcampaign.ledger.ledger import Ledger, default_url, ledger_exists
 from simcampaign.ledger.requestrows import Filter, JobRow, NewPart, NewRequest, PartRow, RequestRow
