@@ -13,6 +13,7 @@ Further solvers are found by the entry-point group ``simcampaign.tidy3d_solvers`
 from __future__ import annotations
 
 import contextlib
+import gc
 import gzip
 import json
 import os
@@ -194,14 +195,22 @@ def examine(folder: str) -> None:
 
 
 def _warm_up() -> None:
-    """Import what solving needs, by solving something small."""
+    """Import and prepare what solving needs, by solving something small, from its file to that of its result."""
     import tidy3d.web  # noqa: PLC0415
     from tidy3d.plugins.mode import ModeSolver  # noqa: PLC0415
 
-    light = 3e14
-    space = tidy3d.Simulation(size=(1, 1, 1), grid_spec=tidy3d.GridSpec.uniform(0.2), run_time=1e-15)
-    plane = tidy3d.Box(size=(1, 1, 0))
-    ModeSolver(simulation=space, plane=plane, mode_spec=tidy3d.ModeSpec(num_modes=1), freqs=[light]).solve()
+    core = tidy3d.Structure(geometry=tidy3d.Box(size=(0.4, 0.4, 1)), medium=tidy3d.Medium(permittivity=12))
+    grid = tidy3d.GridSpec.uniform(0.2)
+    space = tidy3d.Simulation(size=(2, 2, 1), grid_spec=grid, structures=[core], run_time=1e-15)
+    modes = tidy3d.ModeSpec(num_modes=1)
+    with tempfile.TemporaryDirectory() as folder:
+        source = Path(folder, "simulation.hdf5.gz")
+        ModeSolver(simulation=space, plane=tidy3d.Box(size=(1.6, 1.6, 0)), mode_spec=modes, freqs=[3e14]).to_hdf5_gz(
+            str(source)
+        )
+        solve(source, Path(folder, "result.hdf5"))
+    # Forked processes share what is here; a collection of garbage in them would write to all of it.
+    gc.freeze()
 
 
 def _listen(folder: str) -> socket.socket:

@@ -14,15 +14,31 @@ CHECKS = "not_a_server_error,response_schema_conformance,content_type_conformanc
 
 
 @pytest.mark.faults
-@pytest.mark.timeout(600)
-def test_no_request_makes_the_service_fail_hang_or_answer_what_it_does_not_describe(tmp_path: Path) -> None:
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("options", [(), ("--solver",)], ids=["jobs", "solver"])
+def test_no_request_makes_the_service_fail_hang_or_answer_what_it_does_not_describe(
+    tmp_path: Path, options: tuple[str, ...]
+) -> None:
     program = str(Path(sys.executable).with_name("schemathesis"))
-    with running(tmp_path / "home", "allow_commands = true") as server:
+    with running(tmp_path / "home", "allow_commands = true", *options) as server:
         server.shell("true", jobid="job-1")
         url = f"{str(server.http.base_url).rstrip('/')}/openapi.json"
         limits = ["--max-examples", "30", "--exclude-path", "/events", "--request-timeout", "20"]
+        # The other routes are the same ones as without a solver.
+        only = ["--include-path-regex", "^/solver/"] if options else []
         done = subprocess.run(
-            [program, "run", url, *limits, "--checks", CHECKS, "--phases", "examples,coverage,fuzzing", "--no-color"],
+            [
+                program,
+                "run",
+                url,
+                *limits,
+                *only,
+                "--checks",
+                CHECKS,
+                "--phases",
+                "examples,coverage,fuzzing",
+                "--no-color",
+            ],
             cwd=tmp_path,
             capture_output=True,
             text=True,
