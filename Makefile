@@ -47,7 +47,7 @@ test: $(VENV)/.dev  ## The tests
 test-faults: $(VENV)/.dev  ## Slow campaigns of kills and cuts
 	$(BIN)/python -m pytest -n auto --dist worksteal -m faults $(FLAGS)
 
-test-tidy3d: $(VENV)/.dev  ## Tidy3D's own client against the solver service; installs it apart, once
+test-tidy3d: $(VENV)/.dev  ## Tidy3D's own clients against the solver service; installs them apart, once
 	$(BIN)/python -m pytest -m tidy3d $(FLAGS) tests/integration
 
 lint: $(VENV)/.dev  ## Style and types
@@ -78,6 +78,7 @@ constraints: $(VENV)/.dev  ## Pin names, versions and hashes again
 	$(BIN)/uv pip compile -q --universal --no-deps --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate requirements/peers.in -o requirements/peers.txt
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate requirements/pyedb.in -o requirements/pyedb.txt
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate requirements/tidy3d.in -o requirements/tidy3d.txt
+	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate requirements/flexrf.in -o requirements/flexrf.txt
 
 clean:  ## Remove the virtual environment and the demo's results
 	rm -rf $(VENV) "$(DEMO)"

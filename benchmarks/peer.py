@@ -22,6 +22,7 @@ JOB_MANAGER = "pyedb 0.65.2"
 JOB_MANAGER_PINS = _REQUIREMENTS / "pyedb.txt"
 CLOUD_CLIENT = "tidy3d 2.12.1"
 TIDY3D_PINS = _REQUIREMENTS / "tidy3d.txt"
+FLEX_RF_PINS = _REQUIREMENTS / "flexrf.txt"
 
 # The package's own __init__ wraps each function in a Prefect task, for which it needs Prefect 2. The function's file is
 # loaded by its path instead: the very same code, without the cost of Prefect.
@@ -63,7 +64,7 @@ def ask_peer(question: Mapping[str, Any]) -> dict[str, Any]:
 
 def environment(pins: Path = PINS) -> Path:
     """Return the Python of the peers' environment, after making it if these pins have none yet."""
-    if sys.version_info >= (3, 12) and pins != TIDY3D_PINS:
+    if sys.version_info >= (3, 12) and pins not in {TIDY3D_PINS, FLEX_RF_PINS}:
         raise PeerUnavailable("some of the peers have no wheels beyond Python 3.11")
     folder = cache_folder() / "peers" / hashlib.sha256(pins.read_bytes()).hexdigest()[:12]
     python = folder / "bin" / "python"

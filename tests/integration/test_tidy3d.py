@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks.peer import TIDY3D_PINS, PeerUnavailable, environment
+from benchmarks.peer import FLEX_RF_PINS, TIDY3D_PINS, PeerUnavailable, environment
 from simcampaign.errors import SiteError
 from simcampaign.jobs import ArrayReport, ArraySpec, JobSpec, JobState
 from simcampaign.web.cloud import Simulation
@@ -51,9 +51,9 @@ class ClientError(Exception):
 class Client:
     """A client in a process of its own."""
 
-    def __init__(self, python: Path, variables: Mapping[str, str], folder: Path) -> None:
+    def __init__(self, python: Path, variables: Mapping[str, str], folder: Path, *words: str) -> None:
         self.process = subprocess.Popen(
-            [python, PROGRAM],
+            [python, PROGRAM, *words],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=(folder / "client.log").open("a"),
@@ -83,12 +83,16 @@ class Client:
         self.process.communicate()
 
 
+def python_with(pins: Path) -> Path:
+    try:
+        return environment(pins)
+    except PeerUnavailable as reason:
+        pytest.skip(f"the client cannot be had: {reason}")
+
+
 @pytest.fixture(scope="module")
 def python() -> Path:
-    try:
-        return environment(TIDY3D_PINS)
-    except PeerUnavailable as reason:
-        pytest.skip(f"Tidy3D's client cannot be had: {reason}")
+    return python_with(TIDY3D_PINS)
 
 
 @pytest.fixture(scope="module")
@@ -122,6 +126,7 @@ def variables(service: Server, aws: Aws, folder: Path, key: str = TOKEN) -> dict
     return {
         "SIMCLOUD_APIKEY": key,
         "TIDY3D_BASE_DIR": str(folder / "tidy3d"),
+        "FLEX_RF_BASE_DIR": str(folder / "flex_rf"),
         "TIDY3D_LOCAL_CACHE__ENABLED": "false",
         "TIDY3D_WEB__API_ENDPOINT": f"{service.http.base_url}/tidy3d-api",
         "TIDY3D_WEB__WEBSITE_ENDPOINT": str(service.http.base_url),
@@ -131,10 +136,10 @@ def variables(service: Server, aws: Aws, folder: Path, key: str = TOKEN) -> dict
 
 
 @contextmanager
-def connected(python: Path, service: Server, aws: Aws, folder: Path, key: str = TOKEN) -> Iterator[Client]:
+def connected(python: Path, service: Server, aws: Aws, folder: Path, *words: str, key: str = TOKEN) -> Iterator[Client]:
     """Run a client as its user sets it up."""
     others = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "SIMCAMPAIGN_"))}
-    client = Client(python, {**others, **variables(service, aws, folder, key)}, folder)
+    client = Client(python, {**others, **variables(service, aws, folder, key)}, folder, *words)
     try:
         yield client
     finally:
@@ -223,6 +228,16 @@ def test_a_batch_whose_client_was_killed_goes_on_from_its_file_and_nothing_is_so
 def test_what_no_solver_is_there_for_is_refused_when_it_is_validated(client: Client, kind: str) -> None:
     with pytest.raises(ClientError, match=f"no solver for {kind} is registered here"):
         client("refuse", kind=kind)
+
+
+def test_the_rf_client_runs_what_is_solved_here_and_is_told_what_is_not(
+    client: Client, service: Server, aws: Aws, tmp_path: Path
+) -> None:
+    with connected(python_with(FLEX_RF_PINS), service, aws, tmp_path, "flex_rf") as call:
+        ran = call("run", width=0.52, path=str(tmp_path / "data.hdf5"), task_name="rf", verbose=False)
+        assert ran == {"type": "ModeSolverData", "index": pytest.approx(client("local", width=0.52))}
+        with pytest.raises(ClientError, match="no solver for TerminalComponentModeler is registered here"):
+            call("refuse", kind="TerminalComponentModeler")
 
 
 def test_a_solver_that_another_package_registers_is_asked(client: Client) -> None:

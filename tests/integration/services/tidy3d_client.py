@@ -1,4 +1,6 @@
-"""The official client in its own environment: does what it is told, a line of JSON each, and answers with one.
+"""An official client in its own environment: does what it is told, a line of JSON each, and answers with one.
+
+    python tidy3d_client.py [flex_rf]
 
 It is a program of tidy3d's environment; nothing of simcampaign is there.
 """
@@ -13,11 +15,15 @@ from pathlib import Path
 from typing import Any
 
 import tidy3d as td
-from tidy3d import web
 from tidy3d.components.base import Tidy3dBaseModel
 from tidy3d.plugins.mode import ModeSolver
 from tidy3d.plugins.smatrix import LumpedPort, TerminalComponentModeler
 from tidy3d.web.core.task_core import WebTask
+
+if sys.argv[1:] == ["flex_rf"]:
+    from flex_rf import web
+else:
+    from tidy3d import web
 
 LIGHT = td.C_0 / 1.55
 
