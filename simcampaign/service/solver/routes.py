@@ -249,14 +249,14 @@ def start(body: Starts, service: Serving, identity: Asking, desk: Solving) -> di
 
 @router.post("/status")
 async def get_states(body: Seen, request: Request, service: Serving, identity: Asking, desk: Solving) -> dict[str, Any]:
-    """Return those of the tasks that are no longer as they were seen; waits for one, if asked to.
+    """Return those of the tasks that are no longer as they were seen; waits for one of them, if asked to.
 
     ``missing`` are those that are not there.
     """
     news: News = request.app.state.news
     only, bell = only_of(service, identity), news.bell()
     loop = asyncio.get_running_loop()
-    deadline = loop.time() + body.wait
+    deadline = loop.time() + (body.wait if body.tasks else 0.0)
     try:
         while True:
             bell.clear()

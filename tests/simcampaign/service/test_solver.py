@@ -136,6 +136,11 @@ def test_one_request_tells_how_far_running_tasks_are_and_so_does_a_push(
     assert ended(server.http, task)["percent"] == 100
 
 
+def test_who_asks_after_no_task_is_not_kept_waiting(server: Server) -> None:
+    answer = server.http.post(f"{API}/status", json={"tasks": {}, "wait": 30}, timeout=20)
+    assert answer.json() == {"tasks": [], "missing": []}
+
+
 def test_a_file_that_takes_long_to_read_keeps_no_other_one_waiting(server: Server, tmp_path: Path) -> None:
     upload(server.http, waveguide(0.5), tmp_path)
     assert server.process is not None
