@@ -46,7 +46,7 @@ def run_rounds(
         if awaited or _failed(campaign, arrays):
             again = submit_missing(campaign, steps).jobs
             if again:
-                logger.info("Trying again what failed: %d jobs.", again)
+                logger.info("Trying again what failed or was given up: %d jobs.", again)
             submitted += again
         watched = {array.id for array in arrays}
         if all(array.id in watched for array in uncollected(campaign)):
@@ -73,11 +73,15 @@ def _await_others(campaign: Campaign, stop: Callable[[], bool]) -> WatchEnd:
     """Wait until others have submitted what they claimed, or are gone and it is free again."""
     logger.info("Another campaign run is submitting jobs of series %s; waiting for it.", campaign.series.name)
     end = time.monotonic() + campaign.settings.retries * campaign.settings.retry_delay
+    failing = False
     while True:
         try:
             reconcile(campaign)
+            failing = False
         except (SiteError, NetworkError) as error:
-            logger.warning("A look at site %s failed; states stay as they were. %s", campaign.site.name, error)
+            if not failing:
+                logger.warning("A look at site %s failed; states stay as they were. %s", campaign.site.name, error)
+            failing = True
         if not _claimed_by_others(campaign):
             return WatchEnd.ENDED
         if time.monotonic() >= end:

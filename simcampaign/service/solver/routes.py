@@ -234,7 +234,8 @@ def get_result(task_id: str, service: Serving, identity: Asking, desk: Solving) 
     if not task.row.result_sha256:
         raise HTTPException(404, f"task {task_id} is {task.status}, and has no result")
     path = desk.files.result(task_id)
-    desk.files.bring(path)
+    if not desk.files.bring(path):
+        raise HTTPException(404, f"the result of task {task_id} is not here any more: have it solved again")
     return FileResponse(path, media_type="application/octet-stream", headers={"etag": f'"{task.row.result_sha256}"'})
 
 
