@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.constants import c, epsilon_0, mu_0
@@ -161,7 +161,15 @@ BOXES = st.lists(
 
 @settings(max_examples=6)
 @given(boxes=BOXES, wall=st.sampled_from(["absorbing", "electric", "magnetic"]), turned=st.booleans())
-def test_any_structure_is_reciprocal_and_passive(boxes: list[Any], wall: str, turned: bool) -> None:
+@example(
+    # A cavity that rings: cut off after 1e-8 s, it would seem to give out 0.7 % more than it takes in.
+    boxes=[((1, 1), (0, 3), (1, 1), "perfect conductor"), ((1, 1), (3, 3), (2, 1), "perfect conductor")],
+    wall="electric",
+    turned=False,
+)
+def test_any_structure_is_reciprocal_and_passive_once_its_fields_are_gone(
+    boxes: list[Any], wall: str, turned: bool
+) -> None:
     made = [
         Box(**{axis: (at * MM, (at + by) * MM) for axis, (at, by) in zip("xyz", place, strict=True)}, material=material)
         for *place, material in boxes
@@ -181,12 +189,14 @@ def test_any_structure_is_reciprocal_and_passive(boxes: list[Any], wall: str, tu
     walls = TerminalWalls(
         x_min=wall, x_max="magnetic", y_min="magnetic", y_max=wall, z_min="electric", z_max="magnetic"
     )
-    s = result(
+    solved = result(
         TerminalComponentModeler(
             x=(0, 6 * MM), y=(0, 6 * MM), z=(0, 4 * MM), cell=MM, boxes=made, ports=ports, walls=walls,
-            frequencies=np.linspace(4e9, 12e9, 5), run_time=1e-8, shutoff=1e-9, absorber_cells=6,
+            frequencies=np.linspace(4e9, 12e9, 5), run_time=1e-7, shutoff=1e-9, absorber_cells=6,
         )
-    ).smatrix()  # fmt: skip
+    )  # fmt: skip
+    assume(np.max(solved.field_decay) < 1e-5)
+    s = solved.smatrix()
     assert np.abs(s - s.transpose(1, 0, 2)).max() < 1e-3
     assert np.linalg.svd(np.moveaxis(s, 2, 0), compute_uv=False).max() < 1 + 1e-3
 
