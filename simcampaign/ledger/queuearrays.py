@@ -7,12 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
-from typing import Any
 
 import sqlalchemy as sa
 
 from simcampaign.errors import ConflictError
-from simcampaign.ledger.queuebook import COLUMNS, new_row, note_all
+from simcampaign.ledger.queuebook import COLUMNS, new_row, note_queued
 from simcampaign.ledger.queuerows import ArrayRow, Event, NewArray, NewJob, QueueRow, QueueState
 from simcampaign.ledger.schema import queue_arrays, queue_jobs
 
@@ -46,15 +45,8 @@ def submit(
     ahead = connection.scalar(waiting) or 0
     added = sa.insert(queue_jobs).returning(*COLUMNS, sort_by_parameter_order=True)
     found_rows = connection.execute(added, [new_row(job, now) for job in jobs]).mappings()
-    return (row, [QueueRow.of(each) for each in found_rows]), _note(connection, jobs, now, ahead)
-
-
-def _note(connection: sa.Connection, jobs: Sequence[NewJob], now: float, ahead: int) -> list[Event]:
-    told: list[dict[str, Any]] = [
-        {"job_id": job.id, "priority": job.priority, "queue_position": ahead + place}
-        for place, job in enumerate(jobs, 1)
-    ]
-    return note_all(connection, now, [("job_queued", each["job_id"], each) for each in told])
+    events = note_queued(connection, [(job, ahead + place) for place, job in enumerate(jobs, 1)], now)
+    return (row, [QueueRow.of(each) for each in found_rows]), events
 
 
 def get(connection: sa.Connection, array_id: str) -> ArrayRow:

@@ -122,11 +122,16 @@ def _add(
         QueueRow.of({name: each.get(name) for name in QueueRow.__dataclass_fields__} | {"seq": seq})
         for each, seq in zip(values, numbers, strict=True)
     ]
+    return [(row, [event]) for row, event in zip(rows, note_queued(connection, wanted, now), strict=True)]
+
+
+def note_queued(connection: sa.Connection, wanted: Sequence[tuple[NewJob, int]], now: float) -> list[Event]:
+    """Write down that jobs were put into the queue, each at a position."""
     told = [
         ("job_queued", job.id, {"job_id": job.id, "priority": job.priority, "queue_position": position})
         for job, position in wanted
     ]
-    return [(row, [event]) for row, event in zip(rows, note_all(connection, now, told), strict=True)]
+    return note_all(connection, now, told)
 
 
 def new_row(job: NewJob, now: float) -> dict[str, Any]:

@@ -190,7 +190,8 @@ class Desk:
         Raises ``ConflictError`` for one that cannot be started, or if all together may cost more than ``budget``; then
         none was started.
         """
-        self._bring(self._book.read(lambda connection: solvertasks.get_all(connection, wanted)))
+        if self.files.are_copies:
+            self._bring(self._book.read(lambda connection: solvertasks.get_all(connection, wanted)))
         self._starter.begin(wanted, budget, priority)
         self._collector.watch([each.row for each in self.get(list(wanted)) if each.row.state is TaskState.STARTED])
 

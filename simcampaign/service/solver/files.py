@@ -40,6 +40,11 @@ class Files:
         """Return where the result of a task lies."""
         return self.folder / "results" / f"{task_id}.hdf5"
 
+    @property
+    def are_copies(self) -> bool:
+        """Whether files lie in a bucket, and what is in the directory may be lost."""
+        return self._bucket is not None
+
     def bring(self, path: Path) -> bool:
         """Have a simulation or a result in the directory that lies in the bucket only; False if it is in neither."""
         if path.exists():
