@@ -1,11 +1,16 @@
 """Many small simulations by ``web`` and by Tidy3D's official client, at the same service; and uploads over a thin link.
 
-    python -m benchmarks.web [--tasks 20 100] [--milliseconds 0 50] [--files 200]
+    python -m benchmarks.web [--kinds modes nothing] [--tasks 20 100] [--milliseconds 0 50] [--files 200]
 
-One service (``serve --tidy3d``) solves the same simulations, mode solvers of tidy3d on a small plane, for each: the
-official client one after the other (``web.run``) and as its ``Batch``, and ours (``web.run_async``). Ours uploads files
-that tidy3d wrote; the time of writing them is added to ours. Latency is added by a relay before the service, and before
-the S3 server that the official client needs. Requests are counted in the clients.
+One service (``serve --tidy3d``) solves the same simulations for each: the official client one after the other
+(``web.run``) and as its ``Batch``, and ours (``web.run_async``). Ours uploads files that tidy3d wrote; the time of
+writing them is added to ours. Latency is added by a relay before the service, and before the S3 server that the
+official client needs. Requests are counted in the clients.
+
+There are two kinds: ``modes`` are mode solvers of tidy3d on a small plane, which tidy3d solves on the cores that the
+clients and the service use, too; the floor is how long as many processes as there are cores take to solve the same
+files, without a service. ``nothing`` are simulations whose registered solver returns empty data, as if the cores that
+solve stood elsewhere.
 """
 
 from __future__ import annotations
@@ -13,6 +18,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import functools
+import itertools
 import json
 import os
 import shutil
@@ -32,14 +38,28 @@ from rich.table import Table
 
 from benchmarks.latency import slow_relay
 from benchmarks.peer import TIDY3D_PINS, PeerUnavailable, environment
-from benchmarks.webpeer import BATCH, COMMON, END, MAKE, SEQUENTIAL
+from benchmarks.webpeer import BATCH, COMMON, END, FLOOR, MAKE, SEQUENTIAL
 from simcampaign import solver, web
+from simcampaign.service.tidy3d import WORKER
 from tests.integration.services.aws import Aws, aws_server
 from tests.simcampaign.service.server import Server, running
 
 BUCKET = "exchange"
 GOAL_FASTER, GOAL_REQUESTS, GOAL_LINK = 4.0, 10.0, 0.85
 MEGABITS, LINK_MILLISECONDS = 100.0, 20.0
+OURS, BATCHED = "simcampaign", "official, Batch"
+KINDS = ("modes", "nothing")
+NOTHING = """
+import tidy3d
+
+class Nothing:
+    def estimate(self, simulation):
+        return 1, 1
+
+    def solve(self, simulation, progress):
+        return tidy3d.SimulationData(simulation=simulation, data=())
+"""
+"""A solver for ``Simulation``, registered in tidy3d's environment."""
 TOKEN = "a-token-for-this-benchmark"  # noqa: S105 - of a service that nobody else reaches
 
 
@@ -48,7 +68,7 @@ class Measured:
     """What one client took."""
 
     seconds: float
-    requests: int
+    requests: int = 0
 
 
 class File:
@@ -119,12 +139,15 @@ def apart(what: str, folder: Path, url: str) -> Measured:
 # The official client
 
 
-def official(python: Path, code: str, folder: Path, variables: dict[str, str], widths: Sequence[float]) -> Measured:
-    """Run a program of the official client's environment."""
-    folder.mkdir(parents=True)
+def official(
+    python: Path, code: str, folder: Path, variables: dict[str, str], widths: Sequence[float], kind: str
+) -> Measured:
+    """Run a program of the official client's environment on simulations of one kind."""
+    folder.mkdir(parents=True, exist_ok=True)
     program, question = folder / "program.py", folder / "question.json"
     program.write_text("\n".join((COMMON, code, END)))
-    question.write_text(json.dumps({"name": folder.name, "folder": str(folder), "widths": list(widths)}))
+    asked = {"name": folder.name, "folder": str(folder), "kind": kind, "widths": list(widths)}
+    question.write_text(json.dumps({**asked, "worker": str(WORKER.parent)}))
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "SIMCAMPAIGN_"))}
     own = {"TIDY3D_BASE_DIR": str(folder / "base"), "TIDY3D_LOCAL_CACHE__ENABLED": "false", "SIMCLOUD_APIKEY": TOKEN}
     done = subprocess.run(
@@ -140,6 +163,16 @@ def widths_of(round_number: int, tasks: int) -> list[float]:
     return [round(0.4 + 0.2 * number / tasks + 1e-4 * round_number, 6) for number in range(tasks)]
 
 
+def register_nothing(folder: Path) -> Path:
+    """Write a package whose solver does nothing, and return the folder that Python finds it in."""
+    about = folder / "nothing-1.dist-info"
+    about.mkdir(parents=True)
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: nothing\nVersion: 1\n")
+    (about / "entry_points.txt").write_text("[simcampaign.tidy3d_solvers]\nSimulation = nothing:Nothing\n")
+    (folder / "nothing.py").write_text(NOTHING)
+    return folder
+
+
 @contextmanager
 def service(folder: Path, python: Path | None) -> Iterator[tuple[Server, Aws | None]]:
     """Run the service, with the face for the official client if its environment is there."""
@@ -153,14 +186,15 @@ def service(folder: Path, python: Path | None) -> Iterator[tuple[Server, Aws | N
             aws = stack.enter_context(aws_server(folder / "aws"))
             aws.client("s3").create_bucket(Bucket=BUCKET)
             os.environ |= aws.environment
+            os.environ["PYTHONPATH"] = str(register_nothing(folder / "plugin"))
             settings = f'[solver.tidy3d]\npython = "{python}"\nexchange = "s3://{BUCKET}/tasks"\n'
             options = ["--tidy3d"]
         options += ["--token-file", str(token)]
         yield stack.enter_context(running(folder / "home", settings, *options)), aws
 
 
-def compare(folder: Path, python: Path, tasks: int, milliseconds: float, number: int) -> dict[str, Measured]:
-    """Measure all clients with so many tasks and so much latency, at one service."""
+def compare(folder: Path, python: Path, kind: str, tasks: int, milliseconds: float, number: int) -> dict[str, Measured]:
+    """Measure all clients with so many tasks of a kind and so much latency, at one service."""
     with ExitStack() as stack:
         server, aws = stack.enter_context(service(folder, python))
         assert aws is not None
@@ -174,16 +208,20 @@ def compare(folder: Path, python: Path, tasks: int, milliseconds: float, number:
             "TIDY3D_WEB__S3_REGION": "us-east-1",
             "AWS_ENDPOINT_URL_S3": s3,
         }
-        official(python, SEQUENTIAL, folder / "warm", variables, widths_of(number + 9, 1))
+
+        def theirs(code: str, name: str, widths: Sequence[float]) -> Measured:
+            return official(python, code, folder / name, variables, widths, kind)
+
+        theirs(SEQUENTIAL, "warm", widths_of(number + 9, 1))
         measured = {}
-        written = official(python, MAKE, folder / "files", {}, widths_of(number, tasks))
+        written = theirs(MAKE, "files", widths_of(number, tasks))
         ours = apart("solve", folder / "files", url)
-        measured["simcampaign"] = Measured(ours.seconds + written.seconds, ours.requests)
-        measured["official, Batch"] = official(python, BATCH, folder / "batch", variables, widths_of(number + 1, tasks))
-        measured["official, one by one"] = official(
-            python, SEQUENTIAL, folder / "single", variables, widths_of(number + 2, tasks)
-        )
-        return measured
+        measured[OURS] = Measured(ours.seconds + written.seconds, ours.requests)
+        measured[BATCHED] = theirs(BATCH, "batch", widths_of(number + 1, tasks))
+        measured["official, one by one"] = theirs(SEQUENTIAL, "single", widths_of(number + 2, tasks))
+    if kind == "modes":
+        measured["floor: solving, no service"] = theirs(FLOOR, "files", widths_of(number, tasks))
+    return measured
 
 
 def make_large(folder: Path, count: int, seed: int = 1) -> int:
@@ -212,12 +250,12 @@ def measure_link(folder: Path, files: int) -> tuple[Measured, int]:
         return apart("upload", folder / "large", f"http://127.0.0.1:{port}"), size
 
 
-def show(measured: dict[str, Measured], tasks: int, milliseconds: float) -> Table:
+def show(measured: dict[str, Measured], kind: str, tasks: int, milliseconds: float) -> Table:
     """Return the table of one comparison."""
-    table = Table(title=f"{tasks} tasks, {milliseconds:g} ms; load average {os.getloadavg()[0]:.1f}")
+    table = Table(title=f"{tasks} tasks, {kind}, {milliseconds:g} ms; load average {os.getloadavg()[0]:.1f}")
     for heading in ("", "s", "requests per task", "× simcampaign"):
         table.add_column(heading, justify="right" if heading else "left")
-    ours = measured["simcampaign"].seconds
+    ours = measured[OURS].seconds
     for name, each in measured.items():
         table.add_row(name, f"{each.seconds:.1f}", f"{each.requests / tasks:.1f}", f"{each.seconds / ours:.1f}")
     return table
@@ -230,6 +268,7 @@ def goal(text: str, is_met: bool) -> str:
 def main(argv: Sequence[str] | None = None) -> None:
     """Measure and print the tables."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.web", description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--kinds", choices=KINDS, nargs="*", default=KINDS)
     parser.add_argument("--tasks", type=int, nargs="*", default=[20, 100])
     parser.add_argument("--milliseconds", type=float, nargs="*", default=[0, 50], help="added to each round trip")
     parser.add_argument("--files", type=int, default=200, help="files of 1 MB over the thin link; 0 for none")
@@ -243,12 +282,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     console = Console(width=100)
     try:
         python = environment(TIDY3D_PINS)
-        for number, (tasks, milliseconds) in enumerate((n, ms) for n in options.tasks for ms in options.milliseconds):
+        cases = itertools.product(options.kinds, options.tasks, options.milliseconds)
+        for number, (kind, tasks, milliseconds) in enumerate(cases):
             with tempfile.TemporaryDirectory(prefix="sim", dir="/tmp") as folder:
-                measured = compare(Path(folder), python, tasks, milliseconds, 10 * number)
-            console.print(show(measured, tasks, milliseconds))
-            faster = measured["official, Batch"].seconds / measured["simcampaign"].seconds
-            each = measured["simcampaign"].requests / tasks
+                measured = compare(Path(folder), python, kind, tasks, milliseconds, 10 * number)
+            console.print(show(measured, kind, tasks, milliseconds))
+            faster = measured[BATCHED].seconds / measured[OURS].seconds
+            each = measured[OURS].requests / tasks
             if (tasks, milliseconds) == (100, 50):
                 console.print(goal(f"{GOAL_FASTER:g}× as fast as the Batch: {faster:.1f}", faster >= GOAL_FASTER))
             console.print(goal(f"{GOAL_REQUESTS:g} requests a task at most: {each:.1f}", each <= GOAL_REQUESTS))

@@ -1,4 +1,8 @@
-"""The official client of Tidy3D, as programs of its own environment, where nothing of simcampaign is."""
+"""The official client of Tidy3D, as programs of its own environment, where nothing of simcampaign is.
+
+Each reads a question: a name, a folder, a kind of simulations (``modes``, or ``nothing``: such that the service has a
+solver for them that does nothing), and the width of each.
+"""
 
 from __future__ import annotations
 
@@ -12,18 +16,27 @@ from tidy3d.plugins.mode import ModeSolver
 td.config.logging.level = "ERROR"
 question = json.load(open(sys.argv[1]))
 
-def modes(width):
+def space(width, **more):
     silicon = td.Medium(permittivity=12)
-    simulation = td.Simulation(
+    return td.Simulation(
         size=(4, 3, 0.5),
         grid_spec=td.GridSpec.uniform(0.2),
         structures=[td.Structure(geometry=td.Box(size=(width, 0.22, td.inf)), medium=silicon)],
         run_time=1e-12,
+        **more,
     )
-    plane = td.Box(size=(3, 2.4, 0))
-    return ModeSolver(simulation=simulation, plane=plane, mode_spec=td.ModeSpec(num_modes=1), freqs=[td.C_0 / 1.55])
 
-simulations = {f"{question['name']}-{n}": modes(width) for n, width in enumerate(question["widths"])}
+def modes(width):
+    plane = td.Box(size=(3, 2.4, 0))
+    mode_spec = td.ModeSpec(num_modes=1)
+    return ModeSolver(simulation=space(width), plane=plane, mode_spec=mode_spec, freqs=[td.C_0 / 1.55])
+
+def nothing(width):
+    pulse = td.GaussianPulse(freq0=td.C_0 / 1.55, fwidth=1e13)
+    return space(width, sources=[td.PointDipole(source_time=pulse, polarization="Ex")])
+
+make = {"modes": modes, "nothing": nothing}[question["kind"]]
+simulations = {f"{question['name']}-{n}": make(width) for n, width in enumerate(question["widths"])}
 
 requests = 0
 
@@ -43,6 +56,21 @@ MAKE = """
 before = time.perf_counter()
 for name, each in simulations.items():
     each.to_hdf5_gz(str(Path(question["folder"], name + ".hdf5.gz")))
+"""
+
+FLOOR = """
+import multiprocessing, os
+sys.path.insert(0, question["worker"])
+import worker
+
+def solve(source):
+    assert worker.solve(source, source.with_suffix(".result")) == 0
+
+worker._warm_up()
+sources = sorted(Path(question["folder"]).glob("*.hdf5.gz"))
+with multiprocessing.get_context("fork").Pool(os.cpu_count()) as pool:
+    before = time.perf_counter()
+    pool.map(solve, sources, chunksize=1)
 """
 
 SEQUENTIAL = """

@@ -19,7 +19,7 @@ _INITIAL = re.compile(r"\binitial mesh", re.IGNORECASE)
 _PASS = re.compile(r"\bAdaptive Pass\s+(?:number\s+)?#?(\d{1,6})\b", re.IGNORECASE)
 _SWEEP = re.compile(r"\b(Interpolating|Discrete|Fast|Broadband)\b[^\n]{0,60}\bSweep\b", re.IGNORECASE)
 _FREQUENCY = re.compile(
-    r"\bFrequency\s*[:=]\s*(\d{1,15}(?:\.\d{1,15})?(?:e[+-]?\d{1,2})?)\s*([kMGT]?)Hz", re.IGNORECASE
+    r"\bFrequency\s*[-:=]\s*(\d{1,15}(?:\.\d{1,15})?(?:e[+-]?\d{1,2})?)\s*([kMGT]?)Hz", re.IGNORECASE
 )
 _TETRAHEDRA = re.compile(r"\bTetrahedra\s*[:=]\s*(\d{1,15})\b", re.IGNORECASE)
 _MATRIX = re.compile(r"\bMatrix size\s*[:=]\s*(\d{1,15})\b", re.IGNORECASE)
@@ -28,9 +28,9 @@ _REAL = re.compile(r"\bReal Time\s*[:=]?\s*(\d{1,4}):(\d{2}):(\d{2})", re.IGNORE
 _CPU = re.compile(r"\bCPU Time\s*[:=]?\s*(\d{1,4}):(\d{2}):(\d{2})", re.IGNORECASE)
 _ELAPSED = re.compile(r"\bElapsed time\s*[:=]?\s*(\d{1,4}):(\d{2}):(\d{2})", re.IGNORECASE)
 _DELTA = re.compile(r"\bDelta S\s*[:=]\s*(\d{1,9}(?:\.\d{1,15})?(?:e[+-]?\d{1,2})?)", re.IGNORECASE)
-_COUNT = re.compile(r"\b(\d{1,9})\s+frequencies\b|\bFrequencies\s*[:=]\s*(\d{1,9})\b", re.IGNORECASE)
-_CONVERGED = re.compile(r"\bhas converged\b", re.IGNORECASE)
-_NOT = re.compile(r"\b(?:not|never)\s+(?:yet\s+)?converged|\bhas not converged", re.IGNORECASE)
+_COUNT = re.compile(r"\b(\d{1,9})\s+frequencies\b(?!\s+in parallel)|\bFrequencies\s*[:=]\s*(\d{1,9})\b", re.IGNORECASE)
+# "Solution has converged at pass number 3", and, in the profile, "Adaptive Passes converged"
+_CONVERGED = re.compile(r"\b(?:has|passes) converged\b(?:\s+at\s+pass\s+number\D{0,3}(\d{1,6}))?", re.IGNORECASE)
 _SIZES = {"": 2.0**-20, "K": 2.0**-10, "M": 1.0, "G": 2.0**10, "T": 2.0**20}
 _HERTZ = {"": 1.0, "K": 1e3, "M": 1e6, "G": 1e9, "T": 1e12}
 LONGEST_LINE = 4000
@@ -123,9 +123,19 @@ def parse(text: str) -> HfssLog:
             _read_sweep(section, line)
         elif section is not None:
             _read_figures(section, line)
-        if log.adaptive and _CONVERGED.search(line) and not _NOT.search(line):
-            log.adaptive[-1].converged = True
+        if match := _CONVERGED.search(line):
+            _mark_converged(log.adaptive, match[1])
     return log
+
+
+def _mark_converged(passes: list[AdaptivePass], number: str | None) -> None:
+    """Mark the pass of this number; where none is given, the last one, unless an earlier one is marked."""
+    if number is not None:
+        passes = [each for each in passes if each.pass_nr == int(number)]
+    elif any(each.converged for each in passes):
+        return
+    if passes:
+        passes[-1].converged = True
 
 
 def _lines(text: str) -> Iterator[str]:

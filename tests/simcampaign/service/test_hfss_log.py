@@ -33,6 +33,27 @@ Using command line: "/opt/v252/ansysedt" -jobid sim-1 -ng -monitor -batchsolve m
 [PROFILE] Frequency: 2.5 GHz solved
 [PROFILE] 201 frequencies, Elapsed time : 00:03:00
 """
+# The words of other versions: the profile's own lines, a dash before frequencies, an end of the passes without a number.
+PROFILE = """\
+Batch Solve/Save: /projects/patch.aedt
+[info] Project:patch, Design:main (HFSS 3D Layout Design), Setup1
+[PROFILE] Initial Meshing
+[PROFILE] Mesh, Tetrahedra: 5000, Cores: 4
+[PROFILE] Real Time 00:00:45 : CPU Time 00:01:42 : Memory 128.5 M
+[PROFILE] Adaptive Pass 1, Frequency: 3GHz
+[PROFILE] Matrix Assembly, Tetrahedra: 9000, Lumped ports: 2, Disk: 0 Bytes
+[PROFILE] Matrix Solve, Type: DCS, Cores: 4, Matrix size: 39022, Matrix bandwidth: 20.8
+[PROFILE] Real Time 00:00:05 : CPU Time 00:00:17 : Memory 404 M
+[PROFILE] Elapsed time : 00:00:09
+[PROFILE] Adaptive Pass 2, Frequency: 3GHz
+[PROFILE] Matrix Solve, Type: DCS, Cores: 4, Matrix size: 51000, Matrix bandwidth: 20.9
+[PROFILE] Max Mag. Delta S: 0.00721
+[PROFILE] Adaptive Passes converged
+[PROFILE] Interpolating HFSS Frequency Sweep, Solving Distributed - up to 2 frequencies in parallel
+[PROFILE] Frequency - 1GHz, Elapsed time : 00:00:02
+[PROFILE] Frequency - 500 MHz, Elapsed time : 00:00:03
+[PROFILE] 401 Frequencies, Elapsed time : 00:00:31
+"""
 KEYS = {
     "project": {"name", "file", "design", "user", "cmd_line"},
     "init_mesh": {"tetrahedra", "memory_mb", "real_time_sec", "cpu_time_sec"},
@@ -59,8 +80,29 @@ def test_a_log_is_read_with_the_keys_that_clients_know() -> None:
     assert read["log_parser"] == {"is_converged": True}
 
 
-def test_a_solution_that_has_not_converged_is_not_said_to_have() -> None:
-    assert not parse("Adaptive Pass 1\nSolution has not converged").as_dict()["log_parser"]["is_converged"]
+def test_the_profiles_own_words_are_understood_too() -> None:
+    read = parse(PROFILE).as_dict()
+    assert list(read["init_mesh"].values()) == [5000, 128.5, 45, 102]
+    first, second = read["adaptive"]
+    assert (first["tetrahedra"], first["matrix_size"], first["memory_mb"], first["elapsed_sec"]) == (9000, 39022, 404, 9)
+    assert (second["delta_s"], second["converged"], first["converged"]) == (0.00721, True, False)
+    assert read["sweep"] == {"type": "Interpolating", "frequencies": 401, "solved": [1e9, 5e8], "elapsed_sec": 31}
+
+
+@pytest.mark.parametrize("words", ["Solution has not converged", "Adaptive Passes did not converge"])
+def test_a_solution_that_has_not_converged_is_not_said_to_have(words: str) -> None:
+    assert not parse(f"Adaptive Pass 1\n{words}").as_dict()["log_parser"]["is_converged"]
+
+
+def test_how_many_are_solved_at_once_is_no_count_of_frequencies() -> None:
+    sweep = parse("Interpolating HFSS Frequency Sweep, Solving Distributed - up to 4 frequencies in parallel").sweep
+    assert sweep is not None
+    assert sweep.frequencies is None
+
+
+def test_the_pass_that_converged_is_the_one_that_is_named() -> None:
+    log = parse("Adaptive Pass 1\nAdaptive Pass 2\nSolution has converged at pass number 1\nAdaptive Passes converged")
+    assert [each.converged for each in log.adaptive] == [True, False]
 
 
 @given(
