@@ -84,7 +84,12 @@ def test_the_profiles_own_words_are_understood_too() -> None:
     read = parse(PROFILE).as_dict()
     assert list(read["init_mesh"].values()) == [5000, 128.5, 45, 102]
     first, second = read["adaptive"]
-    assert (first["tetrahedra"], first["matrix_size"], first["memory_mb"], first["elapsed_sec"]) == (9000, 39022, 404, 9)
+    assert (first["tetrahedra"], first["matrix_size"], first["memory_mb"], first["elapsed_sec"]) == (
+        9000,
+        39022,
+        404,
+        9,
+    )
     assert (second["delta_s"], second["converged"], first["converged"]) == (0.00721, True, False)
     assert read["sweep"] == {"type": "Interpolating", "frequencies": 401, "solved": [1e9, 5e8], "elapsed_sec": 31}
 

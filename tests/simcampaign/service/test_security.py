@@ -255,6 +255,26 @@ def test_headers_that_come_too_slowly_end_the_connection(server: Server) -> None
             assert connection.recv(1000) == b""
 
 
+def test_line_ends_between_requests_keep_no_connection_open(server: Server) -> None:
+    with socket.create_connection(("127.0.0.1", port_of(server)), 40) as connection:
+        connection.sendall(b"GET /health HTTP/1.1\r\nhost: localhost\r\n\r\n")
+        assert connection.recv(10000).startswith(b"HTTP/1.1 200")
+        connection.sendall(b"\r\n")
+        with contextlib.suppress(ConnectionResetError):
+            assert connection.recv(1000) == b""
+
+
+@pytest.mark.parametrize("end", [b"\r\n\r\n", b""], ids=["whole", "without end"])
+def test_headers_that_are_too_large_are_refused(server: Server, end: bytes) -> None:
+    head = b"GET /jobs HTTP/1.1\r\nhost: localhost\r\n"
+    with socket.create_connection(("127.0.0.1", port_of(server)), 20) as connection:
+        with contextlib.suppress(ConnectionError):
+            connection.sendall(head + b"x: " + b"a" * 66_000 + end)
+        with contextlib.suppress(ConnectionResetError):
+            assert connection.recv(1000).startswith(b"HTTP/1.1 400")
+    assert server.http.get("/health").status_code == 200
+
+
 def test_who_asks_too_often_is_told_so_and_others_are_not_kept_waiting() -> None:
     now = [0.0]
     pace = Pace(2.0, 4.0, lambda: now[0])
