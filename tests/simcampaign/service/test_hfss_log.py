@@ -33,7 +33,7 @@ Using command line: "/opt/v252/ansysedt" -jobid sim-1 -ng -monitor -batchsolve m
 [PROFILE] Frequency: 2.5 GHz solved
 [PROFILE] 201 frequencies, Elapsed time : 00:03:00
 """
-# The words of other versions: the profile's own lines, a dash before frequencies, an end of the passes without a number.
+# Other words: the profile's own lines, a dash before frequencies, an end of the passes that names no number.
 PROFILE = """\
 Batch Solve/Save: /projects/patch.aedt
 [info] Project:patch, Design:main (HFSS 3D Layout Design), Setup1
@@ -84,12 +84,7 @@ def test_the_profiles_own_words_are_understood_too() -> None:
     read = parse(PROFILE).as_dict()
     assert list(read["init_mesh"].values()) == [5000, 128.5, 45, 102]
     first, second = read["adaptive"]
-    assert (first["tetrahedra"], first["matrix_size"], first["memory_mb"], first["elapsed_sec"]) == (
-        9000,
-        39022,
-        404,
-        9,
-    )
+    assert [first[name] for name in ("tetrahedra", "matrix_size", "memory_mb", "elapsed_sec")] == [9000, 39022, 404, 9]
     assert (second["delta_s"], second["converged"], first["converged"]) == (0.00721, True, False)
     assert read["sweep"] == {"type": "Interpolating", "frequencies": 401, "solved": [1e9, 5e8], "elapsed_sec": 31}
 
