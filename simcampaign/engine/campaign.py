@@ -65,6 +65,11 @@ class Settings:
     report: tuple[str, ...] = ()
     """Argument list of a command that is run here after the last job."""
 
+    @property
+    def watch_seconds(self) -> float:
+        """Longest time to watch jobs."""
+        return self.retries * self.retry_delay
+
 
 @dataclass(frozen=True, kw_only=True)
 class SeriesRecord:

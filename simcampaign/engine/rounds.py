@@ -12,8 +12,7 @@ from simcampaign.engine.pace import SHORTEST_INTERVAL
 from simcampaign.engine.planning import Prepared
 from simcampaign.engine.reconcile import reconcile
 from simcampaign.engine.steps import PLAIN, Steps, accept, submit_missing
-from simcampaign.engine.watch import WatchEnd, pause
-from simcampaign.errors import NetworkError, SiteError
+from simcampaign.engine.watch import Looks, WatchEnd, pause
 from simcampaign.ledger import ArrayRow, ArrayState
 
 logger = logging.getLogger("simcampaign")
@@ -72,16 +71,10 @@ def _claimed_by_others(campaign: Campaign) -> list[ArrayRow]:
 def _await_others(campaign: Campaign, stop: Callable[[], bool]) -> WatchEnd:
     """Wait until others have submitted what they claimed, or are gone and it is free again."""
     logger.info("Another campaign run is submitting jobs of series %s; waiting for it.", campaign.series.name)
-    end = time.monotonic() + campaign.settings.retries * campaign.settings.retry_delay
-    failing = False
+    end = time.monotonic() + campaign.settings.watch_seconds
+    looks = Looks(campaign.site.name)
     while True:
-        try:
-            reconcile(campaign)
-            failing = False
-        except (SiteError, NetworkError) as error:
-            if not failing:
-                logger.warning("A look at site %s failed; states stay as they were. %s", campaign.site.name, error)
-            failing = True
+        looks.find(lambda: reconcile(campaign))
         if not _claimed_by_others(campaign):
             return WatchEnd.ENDED
         if time.monotonic() >= end:

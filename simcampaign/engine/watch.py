@@ -59,6 +59,27 @@ def progress_of(campaign: Campaign, arrays: Sequence[ArrayRow]) -> Progress:
     return Progress(groups)
 
 
+class Looks:
+    """Looks at a site that may fail; a failure is logged once until the next look succeeds."""
+
+    def __init__(self, site: str) -> None:
+        self._site = site
+        self.failing = False
+        """Whether the last look failed."""
+
+    def find(self, look: Callable[[], object]) -> bool:
+        """Tell whether a look found anything; what fails finds nothing."""
+        try:
+            found = look()
+        except (SiteError, NetworkError) as error:
+            if not self.failing:
+                logger.warning("A look at site %s failed; states stay as they were. %s", self._site, error)
+            self.failing = True
+            return False
+        self.failing = False
+        return bool(found)
+
+
 def watch(
     campaign: Campaign,
     arrays: Sequence[ArrayRow],
@@ -73,18 +94,11 @@ def watch(
     A look that fails changes nothing; it is logged once until the next one succeeds.
     """
     ids = {array.id for array in arrays}
-    end = time.monotonic() + (campaign.settings.retries * campaign.settings.retry_delay if seconds is None else seconds)
-    interval, failing = SHORTEST_INTERVAL, False
+    end = time.monotonic() + (campaign.settings.watch_seconds if seconds is None else seconds)
+    interval, looks = SHORTEST_INTERVAL, Looks(campaign.site.name)
     while True:
-        changed = False
         mine = [array for array in campaign.ledger.arrays(campaign.id, open_only=True) if array.id in ids]
-        try:
-            changed = look(campaign, mine)
-            failing = False
-        except (SiteError, NetworkError) as error:
-            if not failing:
-                logger.warning("A look at site %s failed; states stay as they were. %s", campaign.site.name, error)
-            failing = True
+        changed = looks.find(lambda: look(campaign, mine))  # noqa: B023 - called at once
         progress = progress_of(campaign, arrays)
         on_progress(progress)
         if not progress.active:
@@ -93,7 +107,7 @@ def watch(
             return WatchEnd.TIME_UP
         interval = SHORTEST_INTERVAL if changed else min(interval * GROWTH, campaign.settings.retry_delay)
         # A site whose look failed has news that it cannot tell: waiting for news would not wait at all.
-        awaited = [] if failing else mine
+        awaited = [] if looks.failing else mine
         if pause(campaign, awaited, min(interval, end - time.monotonic()), stop):
             return WatchEnd.STOPPED
 
