@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -366,3 +368,43 @@ def test_what_their_cloud_does_not_solve_is_refused_with_its_own_words(
     client("write_plain", path=str(tmp_path / "fdtd.hdf5"))
     with pytest.raises(SiteError, match="no solver for Simulation is registered here"):
         site.submit(array("refused", tmp_path / "fdtd.hdf5"))
+
+
+@pytest.mark.timeout(600)
+def test_a_campaign_is_rendered_priced_solved_and_fetched_by_their_client(
+    client: Client, service: Server, aws: Aws, python: Path, prefect_home: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(prefect_home, tmp_path / "prefect")
+    client("write", width=0.4, path=str(tmp_path / "one.json"))
+    simulation = json.loads((tmp_path / "one.json").read_text())
+    simulation["simulation"]["structures"][0]["geometry"]["size"][0] = "WIDTH"
+    (tmp_path / "templates").mkdir()
+    (tmp_path / "templates" / "modes.json").write_text(json.dumps(simulation).replace('"WIDTH"', "{{ width }}"))
+    place = {"working_location": "out", "manifest_location": "out", "template_location": "templates"}
+    conditions = [{"key": "narrow", "width": 0.4}, {"key": "wide", "width": 0.6}]
+    series = {"name": "strip", "template_key": "modes.json", "seeds": 0, "extensions": ["hdf5"]}
+    config = {
+        "context": {"kind": "solver", "site": "cloud", **place},
+        "series": {**series, "conditions": conditions},
+        "parameters": {"model": "STRIP", "retry_delay": 1, "budget": 1},
+    }
+    (tmp_path / "strip.yaml").write_text(json.dumps(config))
+    site = f'[cloud]\nbackend = "solver"\nclient = "tidy3d"\npython = "{python}"\n'
+    (tmp_path / "sites.toml").write_text(site)
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "PREFECT", "SIMCAMP"))}
+    own = {"SIMCAMPAIGN_HOME": str(tmp_path / "home"), "SIMCAMPAIGN_SITES": str(tmp_path / "sites.toml")}
+    own |= {"PREFECT_HOME": str(tmp_path / "prefect"), **variables(service, aws, tmp_path)}
+
+    def run() -> str:
+        command = [sys.executable, "-m", "flows.run_solver_simulations", "strip.yaml"]
+        done = subprocess.run(command, cwd=tmp_path, env={**clean, **own}, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    assert "2 of 2 runs done" in run()
+    found = {path.name: client("read", path=str(path)) for path in (tmp_path / "out").rglob("outputs/*.hdf5")}
+    assert found == {
+        f"strip_{name}_0000.hdf5": pytest.approx(client("local", width=width))
+        for name, width in (("narrow", 0.4), ("wide", 0.6))
+    }
+    assert run().startswith("Nothing is left to do")

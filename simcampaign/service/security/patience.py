@@ -32,8 +32,8 @@ class PatientProtocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         """Take bytes in; the time runs unless they belong to a request that is worked on."""
         super().data_received(data)
-        if self.transport.is_closing():
-            return
+        if self.transport.is_closing() or self.transport.get_protocol() is not self:
+            return  # a WebSocket has it now
         if self._in_headers:
             self._pending += len(data)
             if self._pending > LARGEST_HEADERS:

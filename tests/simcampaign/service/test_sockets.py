@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import hashlib
 import signal
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import socketio
 from hypothesis import given
 from hypothesis import strategies as st
 
+from simcampaign.service.security.patience import HEADER_SECONDS
 from simcampaign.service.sockets.wishes import ROOMS, WishError, read_since, read_wishes
 from tests.simcampaign.service.server import Server, running
 from tests.simcampaign.service.sockets import LAST, Ear, listening
@@ -75,6 +77,17 @@ def test_every_job_has_one_last_event_however_it_is_cancelled(server: Server, tm
         assert kinds[0] == "job_queued"
         assert [kind for kind in kinds if kind in LAST] == kinds[-1:]
     assert ear.of(gated)[-1] == "job_cancelled"
+
+
+def test_a_client_that_has_nothing_to_say_stays_connected(server: Server) -> None:
+    lost = threading.Event()
+    client = socketio.Client(reconnection=False)
+    client.on("disconnect", lambda *_: lost.set())
+    client.connect(str(server.http.base_url), transports=["websocket"])
+    try:
+        assert not lost.wait(HEADER_SECONDS + 1), "its headers came long ago"
+    finally:
+        client.disconnect()
 
 
 def test_a_client_of_one_job_hears_of_no_other(server: Server) -> None:
