@@ -25,6 +25,7 @@ from simcampaign.service.routes import (
     page,
     system,
 )
+from simcampaign.service.routes.direct import Submissions
 from simcampaign.service.security.gate import Gate
 from simcampaign.service.sockets.late import LateSockets
 
@@ -41,7 +42,7 @@ ABOUT = "A queue of simulations that many clients share. Errors are objects with
 def make_app(service: Service) -> ASGIApp:
     """Return the ASGI application of a service that is started; ending the application does not stop the service."""
     api = make_api(service)
-    sockets = LateSockets(service, api.state.news, api.state.tails, api)
+    sockets = LateSockets(service, api.state.news, api.state.tails, Submissions(service, api))
     return Gate(sockets, service.settings, service.access)
 
 

@@ -25,19 +25,20 @@ def usable(name: str) -> ConfiguredSite:
 
 def sites_here() -> dict[str, float]:
     """Return the sites whose jobs run on this host, with the cores that each may take."""
-    tables = read_tables()
-    found = {}
-    for name in site_names():
-        table = tables.get(name, {})
-        if name != LOCAL and isinstance(table, dict) and table.get("backend", name) != LOCAL:
-            continue
-        try:
-            site = open_site(name).site
-        except ConfigError:
-            continue  # a mistake in one table keeps no other site from being used
-        if isinstance(site, LocalSite):
-            found[name] = float(site.slots or 1)
-    return found
+    found = {name: cores_here(name) for name in site_names()}
+    return {name: cores for name, cores in found.items() if cores is not None}
+
+
+def cores_here(name: str) -> float | None:
+    """Return the cores that the jobs of a site may take of this host; None if they run elsewhere."""
+    table = read_tables().get(name, {})
+    if name != LOCAL and isinstance(table, dict) and table.get("backend", name) != LOCAL:
+        return None
+    try:
+        site = open_site(name).site
+    except ConfigError:
+        return None  # a mistake in one table keeps no other site from being used
+    return float(site.slots or 1) if isinstance(site, LocalSite) else None
 
 
 def clusters() -> Iterator[ConfiguredSite]:

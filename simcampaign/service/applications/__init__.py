@@ -15,7 +15,7 @@ from simcampaign.service.applications import declared, hfss, plain
 from simcampaign.service.applications.asked import Common, new_id
 from simcampaign.service.core.work import Work
 from simcampaign.service.settings import Settings
-from simcampaign.service.sites import sites_here
+from simcampaign.service.sites import cores_here
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,7 +86,7 @@ def _application(config: Mapping[str, Any], settings: Settings) -> str:
 
 def _check_size(work: Work, site: str) -> None:
     """Refuse a job that could never start."""
-    cores = sites_here().get(site)
+    cores = cores_here(site)
     if cores is not None and work.resources.cores > cores:
         reason = f"is more than the {cores:g} cores of site {site}"
         raise ConfigError([Problem("config.resources", work.resources.cores, reason)])

@@ -24,7 +24,7 @@ from simcampaign.service.applications.asked import Common, Natural, confined, ha
 from simcampaign.service.applications.declared import chosen_site
 from simcampaign.service.core.work import Work
 from simcampaign.service.settings import ApplicationConfig, Settings
-from simcampaign.service.sites import sites_here, usable
+from simcampaign.service.sites import cores_here, usable
 from simcampaign.sites.registry import ConfiguredSite
 
 LENIENT = ConfigDict(extra="ignore")
@@ -175,7 +175,7 @@ def build(config: Mapping[str, Any], name: str, settings: Settings) -> tuple[Hfs
             [Problem("config.layout_options.temp_directory", asked.layout_options.temp_directory, reason)]
         )
     site = _site(asked, application)
-    here = sites_here().get(site.name)
+    here = cores_here(site.name)
     batch = None if here is not None else asked.scheduler_options
     work = Work(
         command=arguments(asked, application.executable, project),

@@ -23,7 +23,9 @@ router = APIRouter(tags=["jobs"], responses=REFUSALS)
 
 HIGHEST = 10**9
 Priority = Annotated[StrictInt, Field(ge=-HIGHEST, le=HIGHEST)]
-Key = Annotated[str | None, Header(max_length=250, pattern=r"^[\x21-\x7e]+$")]
+LONGEST_KEY, KEY_PATTERN = 250, r"^[\x21-\x7e]+$"
+Key = Annotated[str | None, Header(max_length=LONGEST_KEY, pattern=KEY_PATTERN)]
+SUBMIT = "/jobs/submit"
 
 
 class Submission(BaseModel):
@@ -53,7 +55,7 @@ class NewPriority(BaseModel):
     priority: Priority = 0
 
 
-@router.post("/jobs/submit")
+@router.post(SUBMIT)
 async def submit(body: Submission, service: Serving, identity: Asking, idempotency_key: Key = None) -> dict[str, Any]:
     """Queue a job; the answer comes when it is on the disk. A repeated Idempotency-Key returns the first job."""
     job = await _job(service, identity, body, idempotency_key)
@@ -88,7 +90,7 @@ async def submit_nodes(
 
 async def _job(service: Service, identity: Identity, body: Submission, key: str | None) -> NewJob:
     asks = asker(service, identity, body.user or body.config.get("user"), body.priority, key)
-    return await run_in_threadpool(new_job, body.config, service.settings, asks)
+    return await asyncio.to_thread(new_job, body.config, service.settings, asks)
 
 
 @router.post("/jobs/{job_id}/cancel")
