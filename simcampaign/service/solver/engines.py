@@ -14,7 +14,7 @@ from simcampaign.errors import ConflictError
 from simcampaign.service.solver.examiner import Examiner, Finding
 from simcampaign.service.solver.pool import Pool
 from simcampaign.service.solver.settings import SolverConfig
-from simcampaign.service.tidy3d import WORKER
+from simcampaign.service.tidy3d import ASKER, WORKER
 
 TIDY3D = "tidy3d."
 """What the names of tidy3d's types begin with here."""
@@ -99,10 +99,11 @@ class Engines:
 def _tidy3d(config: SolverConfig, folder: Path) -> Engine:
     python = config.tidy3d.python
     # A process that is forked from another is none of its job's, whose memory a site watches.
-    warm = {} if config.memory_mb else {"SIMCAMPAIGN_TIDY3D": str(folder)}
+    socket = str(folder / "tidy3d.socket")
+    warm = {} if config.memory_mb else {"SIMCAMPAIGN_TIDY3D": socket}
     return Engine(
-        examiner=(python, str(WORKER), "examine", str(folder)),
-        solver=(python, WORKER.name, "solve"),
-        paths={WORKER.name: str(WORKER)},
+        examiner=(python, str(WORKER), "examine", socket),
+        solver=(python, "-S", ASKER.name),
+        paths={each.name: str(each) for each in (ASKER, WORKER)},
         environment=warm,
     )

@@ -1,10 +1,10 @@
 """Reads and solves simulations of tidy3d, in tidy3d's own environment: nothing of simcampaign is there.
 
-    python worker.py examine FOLDER         answer each path, a line of input, with a line of JSON, after an empty one
+    python worker.py examine SOCKET         answer each path, a line of input, with a line of JSON, after an empty one
     python worker.py solve INPUT OUTPUT     exit status: 0 solved, 1 the solver failed, 2 the input is wrong
 
-tidy3d takes ten seconds and more to import. So the examiner, which has it, also listens at a socket in FOLDER and forks
-a process for each ``solve`` that finds it by the variable SIMCAMPAIGN_TIDY3D; elsewhere ``solve`` imports it itself.
+tidy3d takes ten seconds and more to import. So the examiner, which has it, also listens at SOCKET and forks a process
+for each file that it is asked to solve there (see ``asker.py``); elsewhere ``solve`` imports it itself.
 
 Further solvers are found by the entry-point group ``simcampaign.tidy3d_solvers``: named as a class of tidy3d, each has
 ``estimate(simulation)``, which returns cells and steps, and ``solve(simulation, progress)``, which returns the data.
@@ -13,6 +13,7 @@ Further solvers are found by the entry-point group ``simcampaign.tidy3d_solvers`
 from __future__ import annotations
 
 import contextlib
+import functools
 import gc
 import gzip
 import json
@@ -31,11 +32,6 @@ from typing import Any, Protocol
 
 GROUP = "simcampaign.tidy3d_solvers"
 PREFIX = "tidy3d."
-WARM = "SIMCAMPAIGN_TIDY3D"
-"""Variable with the folder where a process listens that has tidy3d."""
-
-SOCKET = "tidy3d.socket"
-
 RATE = 1e-9
 """Credits for the update of one cell by one step, as for the types of simcampaign."""
 
@@ -89,6 +85,7 @@ class Modes:
         return data
 
 
+@functools.cache
 def solvers() -> Mapping[str, Solver]:
     """Return what solves here, by the names of the classes."""
     others = {each.name: each.load() for each in entry_points(group=GROUP)}
@@ -153,8 +150,13 @@ def solver_of(simulation: Any) -> Solver:
 
 def quote(simulation: Any) -> dict[str, Any]:
     """Return the type of a simulation, and what it costs at most. Raises ``WrongFile``."""
-    cells, steps = solver_of(simulation).estimate(simulation)
     name = f"{PREFIX}{type(simulation).__name__}"
+    try:
+        cells, steps = solver_of(simulation).estimate(simulation)
+    except WrongFile:
+        raise
+    except Exception as error:  # a fault of one solver must not end the process that reads all files
+        raise WrongFile(f"the solver registered for {name} cannot quote it: {error!r}"[:LONGEST_FAULT]) from error
     return {"type": name, "cells": cells, "steps": steps, "credits": round(cells * steps * RATE, 9)}
 
 
@@ -168,7 +170,7 @@ def look_into(path: Path) -> dict[str, Any]:
         return {"fault": f"it is too large to be read here ({type(error).__name__})"}
 
 
-def examine(folder: str) -> None:
+def examine(path: Path) -> None:
     """Answer until there is nothing more to read, and fork for whoever comes to the socket."""
     # tidy3d prints warnings; they must not come between the answers.
     answers = os.fdopen(os.dup(1), "w")
@@ -177,7 +179,7 @@ def examine(folder: str) -> None:
     most = resource.getrlimit(resource.RLIMIT_AS)[1]
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, most))
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
-    listening = _listen(folder)
+    listening = _listen(path)
     answers.write("\n")
     answers.flush()
     while True:
@@ -213,14 +215,13 @@ def _warm_up() -> None:
     gc.freeze()
 
 
-def _listen(folder: str) -> socket.socket:
+def _listen(path: Path) -> socket.socket:
     """Return a socket for this user alone. Its name is relative: the path of a socket may not be long."""
     listening = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    os.chdir(folder)
-    with contextlib.suppress(FileNotFoundError):
-        os.unlink(SOCKET)  # noqa: PTH108 - relative to the folder
+    path.unlink(missing_ok=True)
+    os.chdir(path.parent)
     before = os.umask(0o177)
-    listening.bind(SOCKET)
+    listening.bind(path.name)
     os.umask(before)
     listening.listen(64)
     return listening
@@ -243,10 +244,10 @@ def _fork(connection: socket.socket, memory: int, not_its: tuple[int, ...]) -> N
         message, descriptors, _, _ = socket.recv_fds(connection, 2**16, 2)
         for number, descriptor in enumerate(descriptors, start=1):
             os.dup2(descriptor, number)
-        asked = json.loads(message)
-        os.chdir(asked["folder"])
+        folder, source, target = os.fsdecode(message).split("\0")
+        os.chdir(folder)
         threading.Thread(target=_end_with, args=(connection,), daemon=True).start()
-        status = solve(Path(asked["source"]), Path(asked["target"]))
+        status = solve(Path(source), Path(target))
         sys.stdout.flush()
         connection.send(bytes([status]))
     finally:
@@ -256,23 +257,6 @@ def _fork(connection: socket.socket, memory: int, not_its: tuple[int, ...]) -> N
 def _end_with(connection: socket.socket) -> None:
     connection.recv(1)  # nothing is ever sent: the other end is gone
     os._exit(128 + signal.SIGTERM)
-
-
-def ask(folder: str, source: Path, target: Path) -> int | None:
-    """Have a file solved by the process that listens in a folder; None if there is none, or it died."""
-    here = Path.cwd()
-    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as connection:
-        try:
-            os.chdir(folder)
-            connection.connect(SOCKET)
-        except OSError:
-            return None
-        finally:
-            os.chdir(here)
-        asked = {"folder": str(here), "source": str(source), "target": str(target)}
-        socket.send_fds(connection, [json.dumps(asked).encode()], [1, 2])
-        answer = connection.recv(1)
-        return answer[0] if answer else None
 
 
 def solve(source: Path, target: Path) -> int:
@@ -302,11 +286,10 @@ def _tell(percent: float, field_decay: float) -> None:
 def main() -> int:
     """Do what the arguments say."""
     if sys.argv[1] == "examine":
-        examine(sys.argv[2])
+        examine(Path(sys.argv[2]))
         return 0
     _, source, target = sys.argv[1:]
-    status = ask(os.environ[WARM], Path(source), Path(target)) if WARM in os.environ else None
-    return solve(Path(source), Path(target)) if status is None else status
+    return solve(Path(source), Path(target))
 
 
 if __name__ == "__main__":
