@@ -3,8 +3,8 @@
     python worker.py examine SOCKET         answer each path, a line of input, with a line of JSON, after an empty one
     python worker.py solve INPUT OUTPUT     exit status: 0 solved, 1 the solver failed, 2 the input is wrong
 
-tidy3d takes ten seconds and more to import. So the examiner, which has it, also listens at SOCKET and forks a process
-for each file that it is asked to solve there (see ``asker.py``); elsewhere ``solve`` imports it itself.
+tidy3d takes ten seconds and more to import. So the examiner, which has it, also listens at SOCKET and forks processes
+that solve what it is asked to there (see ``asker.py``); elsewhere ``solve`` imports it itself.
 
 Further solvers are found by the entry-point group ``simcampaign.tidy3d_solvers``: named as a class of tidy3d, each has
 ``estimate(simulation)``, which returns cells and steps, and ``solve(simulation, progress)``, which returns the data.
@@ -25,6 +25,7 @@ import socket
 import sys
 import tempfile
 import threading
+import traceback
 from collections.abc import Callable, Iterator, Mapping
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -48,6 +49,15 @@ LARGEST_BYTES = 4 * 2**30
 """Size of a file once it is unpacked."""
 
 LONGEST_FAULT = 2000
+
+MOST_IDLE = os.cpu_count() or 1
+"""Processes that are kept for the next file: to fork one of this size takes as long as to read a small file."""
+
+MOST_SOLVED = 100
+"""Files that one process solves, so that what it does not free is freed."""
+
+MOST_KEPT_BYTES = 2 * 2**30
+"""A process that took more memory than this ends with the file that it solved."""
 
 Progress = Callable[[float, float], None]
 
@@ -171,7 +181,7 @@ def look_into(path: Path) -> dict[str, Any]:
 
 
 def examine(path: Path) -> None:
-    """Answer until there is nothing more to read, and fork for whoever comes to the socket."""
+    """Answer until there is nothing more to read, and have the crew solve for whoever comes to the socket."""
     # tidy3d prints warnings; they must not come between the answers.
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
@@ -180,14 +190,18 @@ def examine(path: Path) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, most))
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     listening = _listen(path)
+    crew = Crew(most, (0, answers.fileno(), listening.fileno()))
     answers.write("\n")
     answers.flush()
     while True:
-        ready, _, _ = select.select([0, listening.fileno()], [], [])
+        leads = {each.fileno(): each for each in crew.leads}
+        ready, _, _ = select.select([0, listening.fileno(), *leads], [], [])
+        for each in leads.keys() & set(ready):
+            crew.hear(leads[each])
         if listening.fileno() in ready:
             connection, _ = listening.accept()
             with connection:
-                _fork(connection, most, (answers.fileno(), listening.fileno()))
+                crew.give(connection)
         if 0 in ready:
             line = sys.stdin.readline()
             if not line:
@@ -227,36 +241,110 @@ def _listen(path: Path) -> socket.socket:
     return listening
 
 
-def _fork(connection: socket.socket, memory: int, not_its: tuple[int, ...]) -> None:
-    """Solve in a process of its own for whoever is at the other end; it ends when they go.
+class Crew:
+    """Processes that solve, forked from this one, which has everything imported; each solves one file after another."""
 
-    It gets back the ``memory`` that the examiner gave up, and keeps nothing open of what is ``not_its``: whoever waits
-    for the end of the examiner must not wait for it.
-    """
-    if os.fork():
+    def __init__(self, memory: int, not_theirs: tuple[int, ...]) -> None:
+        """Give them the ``memory`` that this process gave up, and keep open nothing of what is ``not_theirs``.
+
+        Whoever waits for the end of this process must not wait for theirs.
+        """
+        self._memory, self._not_theirs = memory, not_theirs
+        self.leads: set[socket.socket] = set()
+        """One to each process."""
+
+        self._idle: list[socket.socket] = []
+
+    def give(self, connection: socket.socket) -> None:
+        """Have one of them solve for whoever is at the other end."""
+        while True:
+            lead = self._idle.pop() if self._idle else self._fork()
+            try:
+                socket.send_fds(lead, [b"solve"], [connection.fileno()])
+            except OSError:  # it has ended meanwhile
+                self._forget(lead)
+            else:
+                return
+
+    def hear(self, lead: socket.socket) -> None:
+        """Take note that a process is idle again, or has ended."""
+        said = b""
+        with contextlib.suppress(OSError):
+            said = lead.recv(8)
+        if said and len(self._idle) < MOST_IDLE:
+            self._idle.append(lead)
+        else:
+            self._forget(lead)
+
+    def _forget(self, lead: socket.socket) -> None:
+        self.leads.discard(lead)
+        self._idle = [each for each in self._idle if each is not lead]
+        lead.close()  # a process that is there still ends
+
+    def _fork(self) -> socket.socket:
+        lead, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        if os.fork():
+            its.close()
+            self.leads.add(lead)
+            return lead
+        try:
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            resource.setrlimit(resource.RLIMIT_AS, (self._memory, self._memory))
+            for each in (*self._not_theirs, *(other.fileno() for other in (lead, *self.leads))):
+                os.close(each)
+            _work(its)
+        except BaseException:  # noqa: BLE001 - told in the log of the job
+            traceback.print_exc()
+        finally:
+            os._exit(0)
+
+
+def _work(lead: socket.socket) -> None:
+    """Solve what comes over the lead, until it ends."""
+    for _ in range(MOST_SOLVED):
+        _, descriptors, _, _ = socket.recv_fds(lead, 8, 1)
+        if not descriptors:
+            return
+        with socket.socket(fileno=descriptors[0]) as connection:
+            _serve(connection)
+        if resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 > MOST_KEPT_BYTES:
+            return
+        lead.send(b"idle")
+
+
+def _serve(connection: socket.socket) -> None:
+    """Solve for whoever is at the other end, where they are; if they go, so does this process."""
+    message, descriptors, _, _ = socket.recv_fds(connection, 2**16, 2)
+    if len(descriptors) != 2:
         return
-    status = 1
-    try:
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
-        for each in not_its:
-            os.close(each)
-        message, descriptors, _, _ = socket.recv_fds(connection, 2**16, 2)
-        for number, descriptor in enumerate(descriptors, start=1):
-            os.dup2(descriptor, number)
-        folder, source, target = os.fsdecode(message).split("\0")
-        os.chdir(folder)
-        threading.Thread(target=_end_with, args=(connection,), daemon=True).start()
-        status = solve(Path(source), Path(target))
-        sys.stdout.flush()
+    folder, source, target = os.fsdecode(message).split("\0")
+    _print_to(*descriptors)
+    os.chdir(folder)
+    done = threading.Event()
+    watching = threading.Thread(target=_end_with, args=(connection, done), daemon=True)
+    watching.start()
+    status = solve(Path(source), Path(target))
+    sys.stdout.flush()
+    done.set()
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    _print_to(nowhere, os.dup(nowhere))
+    os.chdir("/")
+    with contextlib.suppress(OSError):  # they went in this instant
         connection.send(bytes([status]))
-    finally:
-        os._exit(status)
+        connection.shutdown(socket.SHUT_RD)
+    watching.join()
 
 
-def _end_with(connection: socket.socket) -> None:
-    connection.recv(1)  # nothing is ever sent: the other end is gone
-    os._exit(128 + signal.SIGTERM)
+def _print_to(out: int, err: int) -> None:
+    for number, descriptor in ((1, out), (2, err)):
+        os.dup2(descriptor, number)
+        os.close(descriptor)
+
+
+def _end_with(connection: socket.socket, done: threading.Event) -> None:
+    connection.recv(1)  # nothing is ever sent: the other end is gone, or all is done
+    if not done.is_set():
+        os._exit(128 + signal.SIGTERM)
 
 
 def solve(source: Path, target: Path) -> int:
