@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from benchmarks.peer import FLEX_RF_PINS, TIDY3D_PINS, PeerUnavailable, environment
@@ -204,6 +205,26 @@ def test_an_aborted_task_ends_and_says_so(client: Client, service: Server) -> No
     client("abort", task_id=task)
     until(lambda: client("status", task_id=task) == "aborted")
     assert service.http.get("/jobs", params={"status": "running"}, headers=bearer()).json() == []
+
+
+def commands(service: Server) -> list[list[str]]:
+    """Return the command lines of all processes that work below the service's home."""
+    lines = [each.info["cmdline"] or [] for each in psutil.process_iter(["cmdline"])]
+    return [line for line in lines if any(word.startswith(str(service.home)) for word in line)]
+
+
+def test_a_task_is_solved_by_a_new_process_if_that_which_solves_it_dies(client: Client, service: Server) -> None:
+    task = client("start_long")
+    until(lambda: client("status", task_id=task) == "running")
+    assert service.process is not None
+    for each in psutil.Process(service.process.pid).children(recursive=True):
+        if "examine" in (each.parent() or each).cmdline():
+            each.kill()
+    until(lambda: any("solve" in line for line in commands(service)))
+    assert client("status", task_id=task) == "running"
+    client("abort", task_id=task)
+    until(lambda: client("status", task_id=task) == "aborted")
+    until(lambda: not any("solve" in line for line in commands(service)))
 
 
 def test_a_job_goes_on_from_its_file(client: Client, tmp_path: Path) -> None:
