@@ -42,7 +42,7 @@ class Foresight:
         if len(self._seconds) < REMEMBERED:
             return 0
         mean = sum(self._seconds) / REMEMBERED
-        return MOST if mean <= 0 else min(MOST, int(AHEAD_SECONDS * self._slots / mean))
+        return MOST if mean <= 0 else int(min(MOST, AHEAD_SECONDS * self._slots / mean))
 
     @property
     def some_wait(self) -> bool:
