@@ -258,7 +258,7 @@ class Crew:
     def give(self, connection: socket.socket) -> None:
         """Have one of them solve for whoever is at the other end."""
         while True:
-            lead = self._idle.pop() if self._idle else self._fork()
+            lead = self._idle.pop() if self._idle else self._fork(connection)
             try:
                 socket.send_fds(lead, [b"solve"], [connection.fileno()])
             except OSError:  # it has ended meanwhile
@@ -281,7 +281,7 @@ class Crew:
         self._idle = [each for each in self._idle if each is not lead]
         lead.close()  # a process that is there still ends
 
-    def _fork(self) -> socket.socket:
+    def _fork(self, connection: socket.socket) -> socket.socket:
         lead, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         if os.fork():
             its.close()
@@ -290,7 +290,7 @@ class Crew:
         try:
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             resource.setrlimit(resource.RLIMIT_AS, (self._memory, self._memory))
-            for each in (*self._not_theirs, *(other.fileno() for other in (lead, *self.leads))):
+            for each in (*self._not_theirs, *(other.fileno() for other in (connection, lead, *self.leads))):
                 os.close(each)
             _work(its)
         except BaseException:  # noqa: BLE001 - told in the log of the job
