@@ -41,7 +41,9 @@ from benchmarks.peer import TIDY3D_PINS, PeerUnavailable, environment
 from benchmarks.webpeer import BATCH, COMMON, END, FLOOR, MAKE, SEQUENTIAL
 from simcampaign import solver, web
 from simcampaign.service.tidy3d import WORKER
+from simcampaign.service.tidy3d.worker import GROUP
 from tests.integration.services.aws import Aws, aws_server
+from tests.packages import install
 from tests.simcampaign.service.server import Server, running
 
 BUCKET = "exchange"
@@ -178,16 +180,6 @@ def widths_of(round_number: int, tasks: int) -> list[float]:
     return [round(0.4 + 0.2 * number / tasks + 1e-4 * round_number, 6) for number in range(tasks)]
 
 
-def register_nothing(folder: Path) -> Path:
-    """Write a package whose solver does nothing, and return the folder that Python finds it in."""
-    about = folder / "nothing-1.dist-info"
-    about.mkdir(parents=True)
-    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: nothing\nVersion: 1\n")
-    (about / "entry_points.txt").write_text("[simcampaign.tidy3d_solvers]\nSimulation = nothing:solver\n")
-    (folder / "nothing.py").write_text(NOTHING)
-    return folder
-
-
 @contextmanager
 def service(folder: Path, python: Path | None) -> Iterator[tuple[Server, Aws | None]]:
     """Run the service, with the face for the official client if its environment is there."""
@@ -201,7 +193,8 @@ def service(folder: Path, python: Path | None) -> Iterator[tuple[Server, Aws | N
             aws = stack.enter_context(aws_server(folder / "aws"))
             aws.client("s3").create_bucket(Bucket=BUCKET)
             os.environ |= aws.environment
-            os.environ["PYTHONPATH"] = str(register_nothing(folder / "plugin"))
+            plugin = install(folder / "plugin", "nothing", NOTHING, GROUP, {"Simulation": "nothing:solver"})
+            os.environ["PYTHONPATH"] = str(plugin)
             settings = f'[solver.tidy3d]\npython = "{python}"\nexchange = "s3://{BUCKET}/tasks"\n'
             options = ["--tidy3d"]
         options += ["--token-file", str(token)]

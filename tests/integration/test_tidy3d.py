@@ -18,9 +18,11 @@ import pytest
 from benchmarks.peer import FLEX_RF_PINS, TIDY3D_PINS, PeerUnavailable, environment
 from simcampaign.errors import SiteError
 from simcampaign.jobs import ArrayReport, ArraySpec, JobSpec, JobState
+from simcampaign.service.tidy3d.worker import GROUP
 from simcampaign.web.cloud import Simulation
 from simcampaign.web.site import SolverOptions, SolverSite
 from tests.integration.services.aws import Aws, aws_server
+from tests.packages import install
 from tests.simcampaign.service.server import Server, running
 from tests.support import until
 
@@ -111,14 +113,10 @@ def service(tmp_path_factory: pytest.TempPathFactory, python: Path, aws: Aws) ->
     token = folder / "token"
     token.write_text(TOKEN)
     token.chmod(0o600)
-    plugin = folder / "plugin" / "eme_here-1.dist-info"
-    plugin.mkdir(parents=True)
-    (plugin / "METADATA").write_text("Metadata-Version: 2.1\nName: eme-here\nVersion: 1\n")
-    (plugin / "entry_points.txt").write_text("[simcampaign.tidy3d_solvers]\nEMESimulation = eme_here:EME\n")
-    (plugin.parent / "eme_here.py").write_text(SOLVER)
+    plugin = install(folder / "plugin", "eme_here", SOLVER, GROUP, {"EMESimulation": "eme_here:EME"})
     settings = f'[solver.tidy3d]\npython = "{python}"\nexchange = "s3://{BUCKET}/tasks"\n'
     with pytest.MonkeyPatch.context() as patch:
-        for name, value in {**aws.environment, "PYTHONPATH": str(plugin.parent)}.items():
+        for name, value in {**aws.environment, "PYTHONPATH": str(plugin)}.items():
             patch.setenv(name, value)
         with running(folder / "home", settings, "--tidy3d", "--token-file", str(token)) as server:
             yield server

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from simcampaign.cli import main
-from tests.simcampaign.sites.plugins import TOY, install
+from tests.packages import install
+from tests.simcampaign.sites.plugins import TOY
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,6 @@ def type_(capsys: pytest.CaptureFixture[str]) -> Type:
 @pytest.fixture
 def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Install a backend ``toy``, whose doctor finds what its options say; gives the folder."""
-    folder = install(tmp_path / "plug-ins", "toysites", TOY, {"toy": "toysites:ToySite"})
+    folder = install(tmp_path / "plug-ins", "toysites", TOY, "simcampaign.sites", {"toy": "toysites:ToySite"})
     monkeypatch.syspath_prepend(str(folder))
     return folder

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from simcampaign.service.tidy3d import worker
+from tests.packages import install
 
 SOLVER = """
 class Broken:
@@ -21,15 +23,17 @@ class Antenna:
     """What somebody registered a solver for."""
 
 
-def test_a_registered_solver_that_fails_is_the_fault_of_the_file_alone(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    about = tmp_path / "broken_solver-1.dist-info"
-    about.mkdir()
-    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: broken-solver\nVersion: 1\n")
-    (about / "entry_points.txt").write_text(f"[{worker.GROUP}]\nAntenna = broken_solver:broken\n")
-    (tmp_path / "broken_solver.py").write_text(SOLVER)
-    monkeypatch.syspath_prepend(tmp_path)
+@pytest.fixture
+def broken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Register a solver that fails."""
+    entries = {"Antenna": "broken_solver:broken"}
+    monkeypatch.syspath_prepend(install(tmp_path, "broken_solver", SOLVER, worker.GROUP, entries))
     worker.solvers.cache_clear()
+    yield
+    worker.solvers.cache_clear()
+
+
+@pytest.mark.usefixtures("broken")
+def test_a_registered_solver_that_fails_is_the_fault_of_the_file_alone() -> None:
     with pytest.raises(worker.WrongFile, match=r"the solver registered for tidy3d\.Antenna cannot quote it: .*'cells'"):
         worker.quote(Antenna())

@@ -1,10 +1,8 @@
-"""Other packages that add backends: modules with real metadata, in a directory on the path."""
+"""A backend of another package."""
 
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Mapping
-from pathlib import Path
 
 TOY = textwrap.dedent('''
     """A site that runs nothing, made by another package."""
@@ -75,15 +73,3 @@ TOY = textwrap.dedent('''
         check = submit = find = status = wait = logs = running = details = price_per_hour = cancel = clean = None
 ''')
 """Module of a backend ``toy``."""
-
-
-def install(folder: Path, package: str, module: str, backends: Mapping[str, str]) -> Path:
-    """Put a package with this module and these entry points into a folder, as pip would; returns the folder."""
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / f"{package}.py").write_text(module)
-    about = folder / f"{package}-1.0.dist-info"
-    about.mkdir()
-    (about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: 1.0\n")
-    entries = "".join(f"{name} = {value}\n" for name, value in backends.items())
-    (about / "entry_points.txt").write_text(f"[simcampaign.sites]\n{entries}")
-    return folder

@@ -14,7 +14,8 @@ import pytest
 from simcampaign.errors import ConfigError, LocationError
 from simcampaign.plugins import Broken
 from simcampaign.sites.registry import backends, open_site, site_names, sites_file
-from tests.simcampaign.sites.plugins import TOY, install
+from tests.packages import install
+from tests.simcampaign.sites.plugins import TOY
 
 Write = Callable[[str], Path]
 
@@ -37,7 +38,7 @@ def plug(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]
     """Install a package that adds backends."""
 
     def add(package: str, module: str, **named: str) -> None:
-        folder = install(tmp_path / f"path of {package}", package, module, named)
+        folder = install(tmp_path / f"path of {package}", package, module, "simcampaign.sites", named)
         monkeypatch.syspath_prepend(str(folder))
 
     yield add
@@ -213,7 +214,7 @@ def test_a_backend_that_two_packages_offer_is_broken_and_names_both(plug: Callab
 
 def test_a_site_is_opened_without_importing_other_backends_or_heavy_libraries(tmp_path: Path) -> None:
     """Neither asking which backends there are, nor opening one, imports what the others need."""
-    install(tmp_path, "loud", "print('imported')", {"loud": "loud:Site"})
+    install(tmp_path, "loud", "print('imported')", "simcampaign.sites", {"loud": "loud:Site"})
     code = """
 import sys
 from simcampaign.sites.registry import backends, open_site, site_names

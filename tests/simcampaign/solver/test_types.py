@@ -10,6 +10,7 @@ import pytest
 
 from simcampaign import solver
 from simcampaign.errors import ConfigError
+from tests.packages import install
 
 DOUBLING = '''
 from simcampaign.solver import Document, Quote, SimulationType, Solved
@@ -40,13 +41,8 @@ TEXT = "no type"
 @pytest.fixture
 def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Put a package with types on the path: one that works and three that do not."""
-    folder = tmp_path / "packages"
-    info = folder / "doubling-1.0.dist-info"
-    info.mkdir(parents=True)
-    (folder / "doubling.py").write_text(DOUBLING)
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: doubling\nVersion: 1.0\n")
-    lines = ["Doubling = doubling:TYPE", "Other = doubling:TYPE", "Text = doubling:TEXT", "Absent = nowhere:TYPE"]
-    (info / "entry_points.txt").write_text("\n".join(["[simcampaign.solver_types]", *lines]) + "\n")
+    types = {"Doubling": "doubling:TYPE", "Other": "doubling:TYPE", "Text": "doubling:TEXT", "Absent": "nowhere:TYPE"}
+    folder = install(tmp_path / "packages", "doubling", DOUBLING, "simcampaign.solver_types", types)
     monkeypatch.syspath_prepend(str(folder))
     return folder
 
