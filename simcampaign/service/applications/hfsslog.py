@@ -29,6 +29,7 @@ _CPU = re.compile(r"\bCPU Time\s*[:=]?\s*(\d{1,4}):(\d{2}):(\d{2})", re.IGNORECA
 _ELAPSED = re.compile(r"\bElapsed time\s*[:=]?\s*(\d{1,4}):(\d{2}):(\d{2})", re.IGNORECASE)
 _DELTA = re.compile(r"\bDelta S\s*[:=]\s*(\d{1,9}(?:\.\d{1,15})?(?:e[+-]?\d{1,2})?)", re.IGNORECASE)
 _COUNT = re.compile(r"\b(\d{1,9})\s+frequencies\b(?!\s+in parallel)|\bFrequencies\s*[:=]\s*(\d{1,9})\b", re.IGNORECASE)
+_NOT = re.compile(r"\b(?:not|never)\s+(?:yet\s+)?converged", re.IGNORECASE)
 # "Solution has converged at pass number 3", and, in the profile, "Adaptive Passes converged"
 _CONVERGED = re.compile(r"\b(?:has|passes) converged\b(?:\s+at\s+pass\s+number\D{0,3}(\d{1,6}))?", re.IGNORECASE)
 _SIZES = {"": 2.0**-20, "K": 2.0**-10, "M": 1.0, "G": 2.0**10, "T": 2.0**20}
@@ -123,7 +124,7 @@ def parse(text: str) -> HfssLog:
             _read_sweep(section, line)
         elif section is not None:
             _read_figures(section, line)
-        if match := _CONVERGED.search(line):
+        if (match := _CONVERGED.search(line)) and not _NOT.search(line):
             _mark_converged(log.adaptive, match[1])
     return log
 

@@ -42,7 +42,7 @@ class Listener:
     ) -> None:
         """Tell the client ``sid`` the events behind the sequence number ``since``."""
         self._sockets, self._sid = sockets, sid
-        self._connection = sockets.manager.eio_sid_from_sid(sid, "/")
+        self._eio_sid = sockets.manager.eio_sid_from_sid(sid, "/")
         self._news, self._tails, self._telemetry = news, tails, telemetry
         self._cursor = since
         self._turn = asyncio.Lock()
@@ -141,7 +141,7 @@ class Listener:
             self._given += 1
             # ``emit`` of the library looks for all who are in a room, and takes several times as long.
             packet = self._sockets.packet_class(EVENT, namespace="/", data=[kind, payload])
-            await self._sockets.eio.send(self._connection, packet.encode())
+            await self._sockets.eio.send(self._eio_sid, packet.encode())
 
     async def _taken_in(self) -> None:
         """Wait until the client has taken in what it was sent: what waits for it stays bounded."""

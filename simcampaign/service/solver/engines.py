@@ -15,6 +15,7 @@ from simcampaign.service.solver.examiner import Examiner, Finding
 from simcampaign.service.solver.pool import Pool
 from simcampaign.service.solver.settings import SolverConfig
 from simcampaign.service.tidy3d import ASKER, WORKER
+from simcampaign.service.tidy3d.asker import WARM
 
 TIDY3D = "tidy3d."
 """What the names of tidy3d's types begin with here."""
@@ -100,7 +101,7 @@ def _tidy3d(config: SolverConfig, folder: Path) -> Engine:
     python = config.tidy3d.python
     # A process that is forked from another is none of its job's, whose memory a site watches.
     socket = str(folder / "tidy3d.socket")
-    warm = {} if config.memory_mb else {"SIMCAMPAIGN_TIDY3D": socket}
+    warm = {} if config.memory_mb else {WARM: socket}
     return Engine(
         examiner=(python, str(WORKER), "examine", socket),
         solver=(python, "-S", ASKER.name),

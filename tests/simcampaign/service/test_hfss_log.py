@@ -89,7 +89,14 @@ def test_the_profiles_own_words_are_understood_too() -> None:
     assert read["sweep"] == {"type": "Interpolating", "frequencies": 401, "solved": [1e9, 5e8], "elapsed_sec": 31}
 
 
-@pytest.mark.parametrize("words", ["Solution has not converged", "Adaptive Passes did not converge"])
+@pytest.mark.parametrize(
+    "words",
+    [
+        "Solution has not converged",
+        "Adaptive Passes did not converge",
+        "Port 1 has converged, port 2 has not converged",
+    ],
+)
 def test_a_solution_that_has_not_converged_is_not_said_to_have(words: str) -> None:
     assert not parse(f"Adaptive Pass 1\n{words}").as_dict()["log_parser"]["is_converged"]
 
